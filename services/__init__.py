@@ -1,0 +1,1 @@
+"""Four independent services; none imports another."""

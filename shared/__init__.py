@@ -1,0 +1,1 @@
+"""What two services already need: events, queries, topology, bus, database, telemetry, settings."""

@@ -1,0 +1,422 @@
+"""Every question and command that one service asks another by request-reply, with its answer.
+
+A query goes to `ask.<service>.<name>`, where the replicas of the service share a queue group, so that one
+of them answers. Commands carry `cause`, the id of what caused them, as idempotency key. What cannot be
+answered is a `Refusal`; what is not answered in time is `NoAnswer` (both in `shared.bus`).
+"""
+
+from typing import ClassVar, Generic, TypeVar
+from uuid import UUID
+
+from pydantic import AwareDatetime, Field, JsonValue
+
+from shared.events import (
+    Address,
+    Body,
+    Channel,
+    ClickSource,
+    Lane,
+    PushSubscription,
+    State,
+    Value,
+    Variable,
+)
+
+ReplyT = TypeVar("ReplyT", bound=Value)
+
+
+class Query(Value, Generic[ReplyT]):
+    """A question to a service; `reply` is the class of its answer."""
+
+    service: ClassVar[str]
+    name: ClassVar[str]
+    reply: ClassVar[type[Value]]
+
+    @classmethod
+    def subject(cls) -> str:
+        """Return the NATS subject that the question is asked on."""
+        return f"ask.{cls.service}.{cls.name}"
+
+
+# --- scheduler ------------------------------------------------------------------------------------------
+
+
+class ScheduleView(Value):
+    """A schedule as others see it; times are UTC, `next_run` is null while it is stopped."""
+
+    id: UUID
+    active: bool
+    bot: str
+    interval_seconds: float
+    time_zone: str
+    chat_ids: tuple[int, ...]
+    promo_ids: tuple[str, ...]
+    activated_at: AwareDatetime | None = None
+    last_run: AwareDatetime | None = None
+    next_run: AwareDatetime | None = None
+
+
+class ScheduleChanged(Value):
+    """What a start or stop did: `changed` is false when it was so already."""
+
+    changed: bool
+    schedule: ScheduleView
+
+
+class StartSchedule(Query[ScheduleChanged]):
+    """Activate a schedule (the default one when no id is given) and post its first promo at once."""
+
+    service = "scheduler"
+    name = "start_schedule"
+    reply = ScheduleChanged
+
+    cause: UUID
+    schedule_id: UUID | None = None
+
+
+class StopSchedule(Query[ScheduleChanged]):
+    """Stop a schedule and cancel what is due and unsent."""
+
+    service = "scheduler"
+    name = "stop_schedule"
+    reply = ScheduleChanged
+
+    cause: UUID
+    schedule_id: UUID | None = None
+
+
+class ScheduleList(Value):
+    """All schedules."""
+
+    items: tuple[ScheduleView, ...]
+
+
+class ListSchedules(Query[ScheduleList]):
+    """Ask for the status of every schedule."""
+
+    service = "scheduler"
+    name = "list_schedules"
+    reply = ScheduleList
+
+
+class PromoView(Value):
+    """A promo of the catalogue."""
+
+    id: str
+    title: str
+    cta_text: str
+    payload: str | None = None
+    url: str | None = None
+    enabled: bool
+    position: int
+
+
+class PromoList(Value):
+    """The catalogue in its order."""
+
+    items: tuple[PromoView, ...]
+
+
+class ListPromos(Query[PromoList]):
+    """Ask for the catalogue."""
+
+    service = "scheduler"
+    name = "list_promos"
+    reply = PromoList
+
+
+class PromoLogChat(Value):
+    """What became of one slot in one chat."""
+
+    chat_id: int
+    state: State
+    provider_message_id: str | None = None
+    reason: str | None = None
+
+
+class PromoLogEntry(Value):
+    """One slot: what was posted where; `skipped` says why nothing was due."""
+
+    schedule_id: UUID
+    slot: AwareDatetime
+    promo_id: str | None
+    intended: int
+    posted: int
+    failed: int
+    suppressed: int
+    ambiguous: int
+    pending: int
+    chats: tuple[PromoLogChat, ...]
+    skipped: str | None = None
+    created_at: AwareDatetime
+
+
+class PromoLogPage(Value):
+    """Slots, newest first; `cursor` asks for the next page, null at the end."""
+
+    items: tuple[PromoLogEntry, ...]
+    cursor: str | None = None
+
+
+class ListPromoLog(Query[PromoLogPage]):
+    """Ask for the promo log, by promo and time."""
+
+    service = "scheduler"
+    name = "list_promo_log"
+    reply = PromoLogPage
+
+    promo_id: str | None = None
+    since: AwareDatetime | None = None
+    until: AwareDatetime | None = None
+    cursor: str | None = None
+    limit: int = Field(default=100, ge=1, le=500)
+
+
+# --- clicks ---------------------------------------------------------------------------------------------
+
+
+class ClickView(Value):
+    """One press."""
+
+    id: UUID
+    user_id: UUID | None
+    promo_id: str
+    cta_text: str | None
+    chat_id: int | None
+    message_id: int | None
+    source: ClickSource
+    metadata: dict[str, JsonValue] | None
+    clicked_at: AwareDatetime
+
+
+class ClickPage(Value):
+    """Presses, newest first; `cursor` asks for the next page, null at the end."""
+
+    items: tuple[ClickView, ...]
+    cursor: str | None = None
+
+
+class ListClicks(Query[ClickPage]):
+    """Ask for the presses of a user or of a promo."""
+
+    service = "clicks"
+    name = "list_clicks"
+    reply = ClickPage
+
+    user_id: UUID | None = None
+    promo_id: str | None = None
+    cursor: str | None = None
+    limit: int = Field(default=100, ge=1, le=500)
+
+
+class PromoClicks(Value):
+    """A promo's sums: button and redirect presses; deep links are a series of their own."""
+
+    promo_id: str
+    clicks: int
+    unique_users: int
+    conversion_rate: float
+    deep_links: int
+    posts: int
+
+
+class PromoClicksList(Value):
+    """Sums per promo."""
+
+    items: tuple[PromoClicks, ...]
+
+
+class CountClicks(Query[PromoClicksList]):
+    """Ask for the sums of one promo, or of all."""
+
+    service = "clicks"
+    name = "count_clicks"
+    reply = PromoClicksList
+
+    promo_id: str | None = None
+
+
+# --- senders --------------------------------------------------------------------------------------------
+
+
+class TemplateView(Value):
+    """A template and the variables that each of its channels requires."""
+
+    name: str
+    required: dict[Channel, tuple[str, ...]]
+
+
+class TemplateList(Value):
+    """All templates of senders."""
+
+    items: tuple[TemplateView, ...]
+
+
+class ListTemplates(Query[TemplateList]):
+    """Ask which templates there are."""
+
+    service = "senders"
+    name = "list_templates"
+    reply = TemplateList
+
+
+class AttemptView(Value):
+    """One step in a message's history."""
+
+    channel: Channel
+    attempt: int
+    state: State
+    reason: str | None = None
+    provider_message_id: str | None = None
+    at: AwareDatetime
+
+
+class DeliveryView(Value):
+    """A message over one channel."""
+
+    id: UUID
+    channel: Channel
+    state: State
+    attempts: int
+    reason: str | None = None
+    provider_message_id: str | None = None
+    due_at: AwareDatetime | None = None
+    updated_at: AwareDatetime
+
+
+class MessageView(Value):
+    """A message: its state, its deliveries in the order of the chain, and its history."""
+
+    id: UUID
+    lane: Lane
+    state: State
+    reason: str | None = None
+    user_id: UUID | None = None
+    template: str | None = None
+    campaign_id: UUID | None = None
+    possible_duplicate: bool = False
+    created_at: AwareDatetime
+    expires_at: AwareDatetime
+    deliveries: tuple[DeliveryView, ...]
+    history: tuple[AttemptView, ...]
+
+
+class GetMessage(Query[MessageView]):
+    """Ask what became of a message; refused with 404 while senders does not know it."""
+
+    service = "senders"
+    name = "get_message"
+    reply = MessageView
+
+    message_id: UUID
+
+
+class RecipientView(Value):
+    """A recipient; `version` rises with every change."""
+
+    user_id: UUID
+    version: int
+    email: str | None = None
+    telegram_chat_id: int | None = None
+    bot: str | None = None
+    push_subscriptions: tuple[PushSubscription, ...] = ()
+    language: str | None = None
+    time_zone: str | None = None
+    role: str | None = None
+    opted_out: bool = False
+
+
+class GetRecipient(Query[RecipientView]):
+    """Ask for a recipient; refused with 404 where there is none."""
+
+    service = "senders"
+    name = "get_recipient"
+    reply = RecipientView
+
+    user_id: UUID
+
+
+class PutRecipient(Query[RecipientView]):
+    """Create a recipient, or change the fields that are given (null leaves a field as it is)."""
+
+    service = "senders"
+    name = "put_recipient"
+    reply = RecipientView
+
+    cause: UUID
+    user_id: UUID
+    email: str | None = None
+    telegram_chat_id: int | None = None
+    bot: str | None = None
+    language: str | None = None
+    time_zone: str | None = None
+    role: str | None = None
+    opted_out: bool | None = None
+
+
+class AddPushSubscription(Query[RecipientView]):
+    """Add a browser's subscription to a recipient; an endpoint moves to its newest owner."""
+
+    service = "senders"
+    name = "add_push_subscription"
+    reply = RecipientView
+
+    cause: UUID
+    user_id: UUID
+    subscription: PushSubscription
+
+
+class CampaignRecipient(Value):
+    """One entry of a campaign's list."""
+
+    user_id: UUID | None = None
+    address: Address | None = None
+    variables: dict[str, Variable] = {}
+
+
+class CampaignView(Value):
+    """A campaign and its sums: intended = sent + failed + suppressed + ambiguous + pending."""
+
+    id: UUID
+    status: str
+    intended: int
+    sent: int
+    failed: int
+    suppressed: int
+    ambiguous: int
+    pending: int
+    created_at: AwareDatetime
+
+
+class CreateCampaign(Query[CampaignView]):
+    """Send one message to a list; the same `campaign_id` twice is one campaign."""
+
+    service = "senders"
+    name = "create_campaign"
+    reply = CampaignView
+
+    campaign_id: UUID
+    channels: tuple[Channel, ...] = ()
+    bot: str | None = None
+    template: str | None = None
+    body: Body | None = None
+    expires_at: AwareDatetime
+    recipients: tuple[CampaignRecipient, ...] = Field(min_length=1, max_length=10_000)
+
+
+class GetCampaign(Query[CampaignView]):
+    """Ask for a campaign's progress; refused with 404 where there is none."""
+
+    service = "senders"
+    name = "get_campaign"
+    reply = CampaignView
+
+    campaign_id: UUID
+
+
+ALL: tuple[type[Query[Value]], ...] = (
+    StartSchedule, StopSchedule, ListSchedules, ListPromos, ListPromoLog,
+    ListClicks, CountClicks,
+    ListTemplates, GetMessage, GetRecipient, PutRecipient, AddPushSubscription, CreateCampaign, GetCampaign,
+)  # type: ignore[assignment]  # fmt: skip  # Query is invariant in its reply; each member is a Query
+"""Every query there is."""
