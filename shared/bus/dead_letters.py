@@ -1,0 +1,169 @@
+"""Dead letters: what could not be handled, with everything needed to understand it and to try it again.
+
+The stream DLQ holds the open ones: replaying or discarding a letter removes it. A letter lies under
+`dlq.<durable>` with the original payload, byte for byte, and the original headers.
+"""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from uuid import UUID
+
+import nats.js.errors
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.js.api import RawStreamMsg
+
+from shared import telemetry
+from shared.bus.envelope import EVENT, EVENT_ID, MSG_ID, REPLAY, Arrived
+from shared.bus.errors import TooLarge
+from shared.bus.publishing import Publisher
+
+STREAM = "DLQ"
+REASON = "Carillon-Reason"
+ERROR = "Carillon-Error"
+DURABLE = "Carillon-Durable"
+SUBJECT = "Carillon-Subject"
+ORIGIN = "Carillon-Origin"
+ATTEMPTS = "Carillon-Attempts"
+BODY_LEFT = "Carillon-Body-Left-Behind"
+"""Set when the payload was too large to copy: it is read from the original stream."""
+
+
+@dataclass(frozen=True)
+class DeadLetter:
+    """One dead letter. `number` is its sequence in the DLQ stream; `replay` how often it lived before."""
+
+    number: int
+    durable: str
+    subject: str
+    event: str
+    event_key: str
+    reason: str
+    error: str
+    attempts: int
+    replay: int
+    origin: str
+    payload: bytes
+    trace_id: str | None
+    died_at: datetime | None
+
+    @property
+    def event_id(self) -> UUID | None:
+        """The id of the event, where its headers told it."""
+        try:
+            return UUID(self.event_key)
+        except ValueError:
+            return None
+
+    @classmethod
+    def read(cls, number: int, message: Msg | RawStreamMsg, died_at: datetime | None = None) -> "DeadLetter":
+        """Read a message of the DLQ stream."""
+        headers = message.headers or {}
+        traceparent = headers.get("traceparent", "")
+        return cls(
+            number=number,
+            durable=headers.get(DURABLE, ""),
+            subject=headers.get(SUBJECT, ""),
+            event=headers.get(EVENT, ""),
+            event_key=headers.get(EVENT_ID, ""),
+            reason=headers.get(REASON, ""),
+            error=headers.get(ERROR, ""),
+            attempts=int(headers.get(ATTEMPTS, "0")),
+            replay=int(headers.get(REPLAY, "0")),
+            origin=headers.get(ORIGIN, ""),
+            payload=message.data or b"",
+            trace_id=traceparent.split("-")[1] if traceparent.count("-") == 3 else None,
+            died_at=died_at,
+        )
+
+
+class DeadLetters:
+    """Buries, lists, replays and discards dead letters."""
+
+    def __init__(self, client: Client, publisher: Publisher) -> None:
+        self._client = client
+        self._stream = client.jetstream()
+        self._publisher = publisher
+
+    async def bury(self, durable: str, arrived: Arrived, reason: str, error: str, attempts: int) -> None:
+        """Store a message as a dead letter; once per durable, event and replay, however often it is called.
+
+        Raises BusUnavailable: then the message must not be acked.
+        """
+        headers = {
+            **{name: value for name, value in arrived.headers.items() if not name.startswith("Nats-")},
+            **telemetry.inject(),
+            MSG_ID: f"dlq:{durable}:{arrived.event_key}~{arrived.replay}",
+            EVENT_ID: arrived.event_key,
+            REPLAY: str(arrived.replay),
+            DURABLE: durable,
+            SUBJECT: arrived.message.subject,
+            ORIGIN: f"{arrived.stream}:{arrived.sequence}",
+            REASON: reason,
+            ERROR: error.encode("ascii", "replace").decode()[:500].replace("\n", " ").replace("\r", " "),
+            ATTEMPTS: str(attempts),
+        }
+        subject = f"dlq.{durable}"
+        try:
+            await self._publisher.publish(subject, arrived.message.data, headers)
+        except TooLarge:
+            await self._publisher.publish(subject, b"", {**headers, BODY_LEFT: "1"})
+
+    async def all(self) -> AsyncIterator[DeadLetter]:
+        """Yield every open dead letter, oldest first."""
+        number = 1
+        while True:
+            try:
+                message = await self._stream.get_msg(STREAM, seq=number, subject="dlq.>", next=True)
+            except nats.js.errors.NotFoundError:
+                return
+            yield await self._read(message)
+            number = (message.seq or number) + 1
+
+    async def get(self, number: int) -> DeadLetter | None:
+        """Return one dead letter, or None when it is not there (any more)."""
+        try:
+            return await self._read(await self._stream.get_msg(STREAM, seq=number))
+        except nats.js.errors.NotFoundError:
+            return None
+
+    async def replay(self, letter: DeadLetter) -> None:
+        """Publish the event again under its own id, and remove the letter.
+
+        A crash in between repeats harmlessly: the message id `<event id>~r<n>` is the same again.
+        """
+        number = letter.replay + 1
+        headers = {EVENT_ID: letter.event_key, REPLAY: str(number), MSG_ID: f"{letter.event_key}~r{number}"}
+        if letter.event:
+            headers[EVENT] = letter.event
+        with telemetry.span("replay dead letter", durable=letter.durable):
+            await self._publisher.publish(letter.subject, letter.payload, headers | telemetry.inject())
+        await self.discard(letter)
+
+    async def discard(self, letter: DeadLetter) -> None:
+        """Remove a letter for good; removing it twice is removing it once."""
+        try:
+            await self._stream.delete_msg(STREAM, letter.number)
+        except nats.js.errors.NotFoundError:
+            return
+        except nats.js.errors.APIError as error:
+            if error.err_code != 10043:  # "no message found"
+                raise
+
+    async def _read(self, message: RawStreamMsg) -> DeadLetter:
+        headers = message.headers or {}
+        letter = DeadLetter.read(message.seq or 0, message, _utc(message.time))
+        if BODY_LEFT in headers:
+            stream, _, sequence = letter.origin.partition(":")
+            original = await self._stream.get_msg(stream, seq=int(sequence))
+            return DeadLetter.read(
+                message.seq or 0, RawStreamMsg(**{**vars(message), "data": original.data}), letter.died_at
+            )
+        return letter
+
+
+def _utc(moment: datetime | str | None) -> datetime | None:
+    if isinstance(moment, str):
+        moment = datetime.fromisoformat(moment)
+    return moment.astimezone(UTC) if moment else None

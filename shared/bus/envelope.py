@@ -1,0 +1,67 @@
+"""How an event lies in a NATS message: JSON in the body, its name, id and trace in the headers."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from nats.aio.msg import Msg
+
+from shared import telemetry
+from shared.events import ALL, Event
+
+MSG_ID = "Nats-Msg-Id"
+EVENT = "Carillon-Event"
+EVENT_ID = "Carillon-Event-Id"
+REPLAY = "Carillon-Replay"
+
+HEADROOM_BYTES = 8 * 1024
+"""Room that an event leaves below the broker's max_payload for the headers of a dead letter."""
+
+BY_NAME: dict[str, type[Event]] = {event_class.name: event_class for event_class in ALL}
+
+
+def encode(event: Event) -> tuple[bytes, dict[str, str]]:
+    """Return body and headers of an event."""
+    headers = {MSG_ID: str(event.id), EVENT: event.name, EVENT_ID: str(event.id), **telemetry.inject()}
+    return event.model_dump_json().encode(), headers
+
+
+@dataclass(frozen=True)
+class Arrived:
+    """A message as the broker delivered it, with what its reply subject says of it."""
+
+    message: Msg
+    headers: dict[str, Any]
+    deliveries: int
+    sequence: int
+    stream: str
+    published_at: datetime
+
+    @classmethod
+    def read(cls, message: Msg) -> "Arrived":
+        """Read the metadata of a delivered message."""
+        metadata = message.metadata
+        return cls(
+            message=message,
+            headers=message.headers or {},
+            deliveries=metadata.num_delivered,
+            sequence=metadata.sequence.stream,
+            stream=metadata.stream,
+            published_at=metadata.timestamp.astimezone(UTC),
+        )
+
+    @property
+    def replay(self) -> int:
+        """How often the event has been replayed."""
+        text = self.headers.get(REPLAY, "0")
+        return int(text) if text.isdecimal() else 0
+
+    @property
+    def event_key(self) -> str:
+        """The event's id where the headers tell it, else where the message lies."""
+        return self.headers.get(EVENT_ID) or self.headers.get(MSG_ID) or f"{self.stream}:{self.sequence}"
+
+    @property
+    def attempt_key(self) -> str:
+        """The key in the record of attempts: a replay starts counting anew."""
+        return f"{self.event_key}~{self.replay}"

@@ -1,0 +1,42 @@
+"""What the bus says when it cannot do what it was asked."""
+
+
+class RetryLater(Exception):  # noqa: N818 - an instruction to the bus rather than an error
+    """Says that nothing happened and that the event is to be handled again in so many seconds.
+
+    It is not counted as a try. Longer waits than `MAX_SECONDS` belong into a table.
+    """
+
+    MAX_SECONDS = 16.0
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"again in {seconds:g} s")
+        self.seconds = min(seconds, self.MAX_SECONDS)
+
+
+class BusUnavailable(Exception):  # noqa: N818 - named for the state of the broker
+    """The broker did not confirm in time: the outcome is unknown, publish again with the same id."""
+
+
+class TooLarge(Exception):  # noqa: N818 - named for what is wrong with the event
+    """The event is larger than the broker takes; publishing it would make the broker hang up."""
+
+
+class NoAnswer(Exception):  # noqa: N818 - named for what happened
+    """The service that was asked did not answer in time; whether it did what was asked is unknown."""
+
+
+class Refusal(Exception):  # noqa: N818 - an answer rather than an error
+    """A service's considered no: raised by whoever answers, and raised again at whoever asked.
+
+    `status`, `title` and `detail` are those of an RFC 9457 problem; `extra` holds further members.
+    """
+
+    def __init__(
+        self, status: int, title: str, detail: str = "", extra: dict[str, object] | None = None
+    ) -> None:
+        super().__init__(f"{status} {title}: {detail}")
+        self.status = status
+        self.title = title
+        self.detail = detail
+        self.extra = extra or {}

@@ -1,0 +1,173 @@
+"""Publishing: an event counts when the broker's fsynced PubAck is here.
+
+A busy publisher does not pay one fsync per event: what waits is grouped into one atomic batch, and each
+waiter is answered when the commit is. A time-out means unknown, never failed: the event is published
+again under the same id, and `duplicate` counts as success.
+"""
+
+import asyncio
+from collections import defaultdict, deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import uuid4
+
+import nats.errors
+import orjson
+from nats.aio.client import Client
+
+from shared.bus.errors import BusUnavailable, TooLarge
+
+BATCH_EVENTS = 500
+BATCH_BYTES = 4 * 1024 * 1024
+IN_FLIGHT = 4
+ACK_SECONDS = 5.0
+BACKOFF_SECONDS = (0.05, 0.1, 0.25, 0.5, 1.0)
+HEADER_BYTES = 4 * 1024
+
+STREAM_FULL = 10077
+"""JetStream's error "maximum bytes exceeded"; it also answers "maximum messages exceeded"."""
+
+_RETRIED = (nats.errors.Error, asyncio.TimeoutError, OSError)
+
+
+@dataclass
+class Waiting:
+    """A message whose publisher waits for the broker."""
+
+    subject: str
+    payload: bytes
+    headers: dict[str, str]
+    done: "asyncio.Future[bool]"
+
+    def settle(self, *, duplicate: bool) -> None:
+        """Tell the publisher that the message is stored."""
+        if not self.done.done():
+            self.done.set_result(duplicate)
+
+    def refuse(self, error: Exception) -> None:
+        """Tell the publisher that the broker refused."""
+        if not self.done.done():
+            self.done.set_exception(error)
+
+
+class Publisher:
+    """Publishes messages over one connection, in as few commits as the traffic allows."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._queues: defaultdict[str, deque[Waiting]] = defaultdict(deque)
+        self._commits: set[asyncio.Task[None]] = set()
+
+    async def publish(
+        self, subject: str, payload: bytes, headers: dict[str, str], *, seconds: float = 5.0
+    ) -> bool:
+        """Store a message; return whether the broker had it already.
+
+        Raises `TooLarge` before anything is sent, `BusUnavailable` when the broker has not confirmed
+        within `seconds`: then the outcome is unknown.
+        """
+        limit = self._client.max_payload - HEADER_BYTES
+        if len(payload) > limit:
+            raise TooLarge(f"an event of {len(payload)} bytes; at most {limit} fit")
+        waiting = Waiting(subject, payload, headers, asyncio.get_running_loop().create_future())
+        self._queues[_stream_of(subject)].append(waiting)
+        self._commit_more()
+        try:
+            return await asyncio.wait_for(waiting.done, seconds)
+        except TimeoutError:
+            raise BusUnavailable(f"not confirmed within {seconds:g} s") from None
+
+    async def close(self) -> None:
+        """Wait for the commits that run, at most one time-out long."""
+        if self._commits:
+            await asyncio.wait(self._commits, timeout=ACK_SECONDS)
+        for commit in self._commits:
+            commit.cancel()
+
+    def _commit_more(self) -> None:
+        for queue in self._queues.values():
+            while queue and len(self._commits) < IN_FLIGHT:
+                commit = asyncio.create_task(self._commit(_take(queue)))
+                self._commits.add(commit)
+                commit.add_done_callback(self._committed)
+
+    def _committed(self, commit: asyncio.Task[None]) -> None:
+        self._commits.discard(commit)
+        self._commit_more()
+
+    async def _commit(self, batch: Sequence[Waiting]) -> None:
+        live = [waiting for waiting in batch if not waiting.done.done()]
+        if len(live) > 1 and await self._commit_batch(live):
+            return
+        await asyncio.gather(*(self._commit_one(waiting) for waiting in live))
+
+    async def _commit_batch(self, batch: Sequence[Waiting]) -> bool:
+        """Commit an atomic batch; False when it was refused or its outcome is unknown."""
+        batch_id = uuid4().hex
+        try:
+            for number, waiting in enumerate(batch[:-1], 1):
+                headers = {**waiting.headers, "Nats-Batch-Id": batch_id, "Nats-Batch-Sequence": str(number)}
+                await self._client.publish(waiting.subject, waiting.payload, headers=headers)
+            last = batch[-1]
+            commit = {"Nats-Batch-Sequence": str(len(batch)), "Nats-Batch-Commit": "1"}
+            headers = {**last.headers, "Nats-Batch-Id": batch_id, **commit}
+            reply = await self._client.request(last.subject, last.payload, ACK_SECONDS, headers=headers)
+            answer = orjson.loads(reply.data)
+        except (*_RETRIED, orjson.JSONDecodeError):
+            return False
+        if "error" in answer or answer.get("count") != len(batch):
+            return False
+        for waiting in batch:
+            waiting.settle(duplicate=False)
+        return True
+
+    async def _commit_one(self, waiting: Waiting) -> None:
+        tries = 0
+        while not waiting.done.done():
+            try:
+                reply = await self._client.request(
+                    waiting.subject, waiting.payload, ACK_SECONDS, headers=waiting.headers
+                )
+            except _RETRIED:
+                await asyncio.sleep(BACKOFF_SECONDS[min(tries, len(BACKOFF_SECONDS) - 1)])
+                tries += 1
+                continue
+            if _answered(waiting, orjson.loads(reply.data)):
+                return
+            await asyncio.sleep(BACKOFF_SECONDS[min(tries, len(BACKOFF_SECONDS) - 1)])
+            tries += 1
+
+
+def _answered(waiting: Waiting, answer: dict[str, object]) -> bool:
+    """Settle or refuse by the broker's answer; False when it says "try again"."""
+    error = answer.get("error")
+    if not isinstance(error, dict):
+        waiting.settle(duplicate=bool(answer.get("duplicate")))
+        return True
+    if error.get("err_code") == STREAM_FULL:
+        waiting.refuse(BusUnavailable("the stream is full"))
+        return True
+    if error.get("code") == 503:
+        return False
+    waiting.refuse(BusUnavailable(f"the broker refused: {error.get('err_code')}"))
+    return True
+
+
+def _take(queue: deque[Waiting]) -> list[Waiting]:
+    taken: list[Waiting] = []
+    size = 0
+    ids: set[str] = set()
+    while queue and len(taken) < BATCH_EVENTS:
+        size += len(queue[0].payload)
+        # A batch with a repeated id is refused whole: the repeat goes with the next one.
+        if taken and (size > BATCH_BYTES or queue[0].headers.get("Nats-Msg-Id") in ids):
+            break
+        ids.add(queue[0].headers.get("Nats-Msg-Id", ""))
+        taken.append(queue.popleft())
+    return taken
+
+
+def _stream_of(subject: str) -> str:
+    """Return a name that is the same for subjects of one stream: batches are atomic within a stream."""
+    first, *rest = subject.split(".")
+    return f"{first}.{rest[0]}" if first == "messages" else first

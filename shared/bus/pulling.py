@@ -1,0 +1,107 @@
+"""Pull requests on a durable: one at a time, always with an expiry, for as many messages as there is room.
+
+Messages come as they are ready (no batch barrier); whatever ends a request (its messages, its expiry, an
+answer of the broker, or nothing at all for too long) leads to the next one.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+import nats.errors
+import orjson
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+
+from shared import telemetry
+from shared.topology import Durable
+
+EXPIRY_SECONDS = 2.0
+GRACE_SECONDS = 1.0
+ODD_ANSWER_SECONDS = 1.0
+
+_ENDED = {"404", "408", "409"}
+_GONE = ("consumer deleted", "consumer is push based", "stream deleted")
+
+log = telemetry.logger(__name__)
+
+
+class Pulling:
+    """Keeps one pull request open on a durable and hands its messages to `take`.
+
+    `room` tells how many messages there is room for. `contact_at` is the monotonic time of the broker's
+    last sign of life on this durable; it stands still when the durable is gone.
+    """
+
+    def __init__(
+        self, client: Client, durable: Durable, *, room: Callable[[], int], take: Callable[[Msg], None]
+    ) -> None:
+        self._client = client
+        self._durable = durable
+        self._room = room
+        self._take = take
+        self._subject = f"$JS.API.CONSUMER.MSG.NEXT.{durable.stream}.{durable.name}"
+        self._inbox = client.new_inbox()
+        self._request = 0
+        self._wanted = 0
+        self._ended = asyncio.Event()
+        self.more_room = asyncio.Event()
+        self.contact_at = time.monotonic()
+
+    async def run(self) -> None:
+        """Pull until cancelled."""
+        subscription = await self._client.subscribe(f"{self._inbox}.*", cb=self._arrived)
+        try:
+            while True:
+                self.more_room.clear()
+                if room := self._room():
+                    await self._pull(room)
+                else:
+                    await self.more_room.wait()
+        finally:
+            # The connection may be gone already; the server drops the interest with it.
+            if not self._client.is_closed and not self._client.is_reconnecting:
+                await subscription.unsubscribe()
+
+    async def _pull(self, room: int) -> None:
+        self._request += 1
+        self._wanted = room
+        self._ended.clear()
+        body = orjson.dumps({"batch": room, "expires": int(EXPIRY_SECONDS * 1e9)})
+        try:
+            await self._client.publish(self._subject, body, reply=f"{self._inbox}.{self._request}")
+            async with asyncio.timeout(EXPIRY_SECONDS + GRACE_SECONDS):
+                await self._ended.wait()
+        except TimeoutError:
+            log.debug("pull_unanswered", durable=self._durable.name)
+        except (nats.errors.Error, OSError):
+            # Reconnecting: the client brings the connection back, for ever.
+            await asyncio.sleep(ODD_ANSWER_SECONDS)
+
+    async def _arrived(self, message: Msg) -> None:
+        if message.reply:
+            self.contact_at = time.monotonic()
+            self._wanted -= 1
+            if self._wanted <= 0:
+                self._ended.set()
+            self._take(message)
+            return
+        await self._status(message)
+
+    async def _status(self, message: Msg) -> None:
+        if not message.subject.endswith(f".{self._request}"):
+            return
+        headers = message.headers or {}
+        status, description = headers.get("Status", ""), headers.get("Description", "").lower()
+        if status in _ENDED and not description.startswith(_GONE):
+            self.contact_at = time.monotonic()
+            if status == "409":
+                # The server is short of something (or shuts down): no hot loop against it.
+                await asyncio.sleep(EXPIRY_SECONDS / 10)
+        elif status != "100":
+            log.error(
+                "durable_unreachable", durable=self._durable.name, status=status, description=description
+            )
+            await asyncio.sleep(ODD_ANSWER_SECONDS)
+        if status != "100":
+            self._ended.set()
