@@ -1,0 +1,67 @@
+# Carillon's front door for people; `.ci/run` is the one for machines.
+.DEFAULT_GOAL := help
+.PHONY: help setup run demo test lint format types walls check constraints clean
+
+VENV := .venv
+PY := $(VENV)/bin/python
+INSTALLED := $(VENV)/.installed
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+WORKERS ?= 4
+
+help:  ## Show this list
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(INSTALLED)  ## Create .venv and install Carillon into it (the other targets do this by themselves)
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "Carillon needs Python 3.11 or newer; no python3 is on the PATH." >&2; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	    echo "Carillon needs Python 3.11 or newer; $(PYTHON) is $$("$(PYTHON)" -V 2>&1). Another one: make PYTHON=/path/to/python3.11 …" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { \
+	    echo "$(PYTHON) has no venv module; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+	@"$(PY)" -m pip --version >/dev/null 2>&1 || { \
+	    echo "Creating $(VENV) with $$("$(PYTHON)" -V 2>&1)"; "$(PYTHON)" -m venv --clear "$(VENV)"; }
+	@echo "Installing Carillon and its development tools into $(VENV); this takes about a minute"
+	@"$(PY)" -m pip install --quiet --disable-pip-version-check --no-input --root-user-action=ignore \
+	    -e '.[dev]' -c constraints.txt
+	@touch "$@"
+
+run: $(INSTALLED)  ## Start everything on this machine; Ctrl-C stops it (options: ARGS="--ephemeral")
+	@echo "Starting Carillon with its own NATS, PostgreSQL, Telegram, mail and push; data stays in .carillon/"
+	@exec "$(PY)" -m carillon up $(ARGS)
+
+demo: $(INSTALLED)  ## Tell the whole story on a throwaway stack in under a minute (options: ARGS="--json")
+	@exec "$(PY)" -m carillon demo $(ARGS)
+
+test: $(INSTALLED)  ## Run all tests on embedded servers (options: PYTEST_ARGS="tests/clicks -k press")
+	@echo "Running the tests on embedded servers"
+	@"$(PY)" -m pytest -n logical --maxprocesses $(WORKERS) --dist worksteal $(PYTEST_ARGS)
+
+lint: $(INSTALLED)  ## Check style and formatting
+	@echo "Checking style"
+	@"$(PY)" -m ruff check .
+	@"$(PY)" -m ruff format --check .
+
+format: $(INSTALLED)  ## Repair what can be repaired of style and formatting
+	@"$(PY)" -m ruff check --fix-only --exit-zero .
+	@"$(PY)" -m ruff format .
+
+types: $(INSTALLED)  ## Check types
+	@echo "Checking types"
+	@"$(PY)" -m mypy
+
+walls: $(INSTALLED)  ## Check who may import whom
+	@echo "Checking the walls"
+	@"$(VENV)/bin/lint-imports" --no-cache
+
+check: lint types walls test  ## All of lint, types, walls and test
+
+constraints: $(INSTALLED)  ## Write the newest versions that fit together into constraints.txt
+	@test -x "$(VENV)/bin/uv" || "$(PY)" -m pip install --quiet --disable-pip-version-check --root-user-action=ignore uv
+	@echo "Resolving"
+	@"$(VENV)/bin/uv" pip compile pyproject.toml --python "$(PY)" --all-extras --upgrade --quiet \
+	    --no-emit-index-url --no-annotate --no-header --output-file constraints.txt
+
+clean:  ## Remove .venv, caches and builds; data in .carillon/ stays
+	@rm -rf "$(VENV)" build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage*
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
