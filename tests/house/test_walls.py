@@ -52,7 +52,7 @@ def walls(tree: Path) -> tuple[int, str]:
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
-    """A copy of the house in which a test may misbehave."""
+    """Give a test a copy of the house, to misbehave in."""
     for package in ("carillon", "deploy", "devstack", "services", "shared"):
         shutil.copytree(ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
