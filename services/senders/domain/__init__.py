@@ -1,0 +1,1 @@
+"""What senders decides, without touching the world."""
