@@ -1,0 +1,43 @@
+"""The composition root of clicks: what is opened, in which order, and who handles what."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from services.clicks import api, handlers
+from services.clicks.settings import ClicksSettings
+from services.clicks.store import Clicks
+from shared.bus import Bus, answering, on_batch
+from shared.database import Attempts, Database
+from shared.events import ButtonClicked, PromoPosted
+from shared.queries import CountClicks, ListClicks
+from shared.service import Service
+
+
+@asynccontextmanager
+async def app(settings: ClicksSettings, service: Service) -> AsyncIterator[None]:
+    """Run clicks until the context is left."""
+    async with (
+        Database.open(settings.clicks_database_url) as database,
+        Bus.open(settings.nats_url, service=service.name, retry_seconds=settings.retry_seconds) as bus,
+    ):
+        service.ready_when("database", database.reachable)
+        service.ready_when("broker", bus.connected)
+        clicks = Clicks(database)
+        attempts = Attempts(database)
+        async with (
+            bus.answer(
+                answering(ListClicks, lambda query: api.list_clicks(query, clicks)),
+                answering(CountClicks, lambda query: api.count_clicks(query, clicks)),
+            ),
+            bus.consume_batches(
+                "clicks_posts",
+                on_batch(PromoPosted, lambda posts: handlers.promo_posted(posts, clicks)),
+                attempts=attempts,
+            ),
+            bus.consume_batches(
+                "clicks_presses",
+                on_batch(ButtonClicked, lambda presses: handlers.button_clicked(presses, clicks)),
+                attempts=attempts,
+            ),
+        ):
+            yield

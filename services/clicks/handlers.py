@@ -1,0 +1,22 @@
+"""What clicks does with each event."""
+
+from collections.abc import Sequence
+
+from services.clicks.store import Clicks
+from shared import metrics
+from shared.events import ButtonClicked, PromoPosted
+
+UNKNOWN_PROMO = "other"
+
+
+async def button_clicked(presses: Sequence[ButtonClicked], clicks: Clicks) -> None:
+    """Store every press that is not there yet, and count the new ones."""
+    for stored in await clicks.add_presses(presses):
+        # What a press says is a user's word: only a promo that was posted may become a label.
+        promo_id = stored.promo_id if stored.posted else UNKNOWN_PROMO
+        metrics.CLICKS.labels(promo_id=promo_id).inc(stored.presses)
+
+
+async def promo_posted(posts: Sequence[PromoPosted], clicks: Clicks) -> None:
+    """Learn which promo each delivery shows, and correct the presses that came before."""
+    await clicks.add_posts(posts)

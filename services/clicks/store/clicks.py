@@ -1,0 +1,121 @@
+"""Presses and posts: what is written, and what is asked of them."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+import orjson
+from sqlalchemy import select, tuple_
+
+from services.clicks.store.statements import (
+    ADD_POSTS,
+    ADD_PRESSES,
+    CORRECT_PRESSES,
+    LOCK_FOR_POSTS,
+    LOCK_FOR_PRESSES,
+    SUMS,
+)
+from services.clicks.store.tables import marketing_clicks
+from shared.database import Database
+from shared.events import ButtonClicked, PromoPosted, PromoRef
+from shared.queries import ClickView, PromoClicks
+
+TELEGRAM_MESSAGE_ID = re.compile(r"\d{1,18}", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Stored:
+    """How many presses of a promo were new; `posted` says whether any post of that promo is known."""
+
+    promo_id: str
+    posted: bool
+    presses: int
+
+
+class Clicks:
+    """The memory of clicks, in its database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def add_presses(self, presses: Sequence[ButtonClicked]) -> list[Stored]:
+        """Store the presses that are not there yet, and say how many of each promo were new."""
+        async with self._database.begin() as connection:
+            await connection.execute(LOCK_FOR_PRESSES)
+            stored = await connection.execute(
+                ADD_PRESSES,
+                {
+                    "ids": [press.id for press in presses],
+                    "user_ids": [press.user_id for press in presses],
+                    "cta_texts": [press.cta_text for press in presses],
+                    "chat_ids": [press.chat_id for press in presses],
+                    "message_ids": [press.message_id for press in presses],
+                    "sources": [press.source for press in presses],
+                    "metadata": [_json(press.metadata) for press in presses],
+                    "clicked_at": [press.at for press in presses],
+                    "bots": [press.bot for press in presses],
+                    "payloads": [press.payload for press in presses],
+                    "delivery_ids": [press.delivery_id for press in presses],
+                },
+            )
+            return [Stored(row.promo_id, row.posted, row.presses) for row in stored]
+
+    async def add_posts(self, posts: Sequence[PromoPosted]) -> None:
+        """Store the posts that are not there yet, and give their presses the right promo."""
+        known = [(post, post.promo) for post in posts if post.promo is not None]
+        async with self._database.begin() as connection:
+            await connection.execute(LOCK_FOR_POSTS)
+            fresh = (await connection.execute(ADD_POSTS, _post_columns(known))).scalars().all()
+            if fresh:
+                await connection.execute(CORRECT_PRESSES, {"ids": list(fresh)})
+
+    async def newest(
+        self, *, user_id: UUID | None, promo_id: str | None, before: tuple[datetime, UUID] | None, limit: int
+    ) -> list[ClickView]:
+        """Return up to `limit` presses, newest first, behind the place `before`."""
+        click = marketing_clicks.c
+        statement = select(marketing_clicks).order_by(click.clicked_at.desc(), click.id.desc()).limit(limit)
+        if user_id is not None:
+            statement = statement.where(click.user_id == user_id)
+        if promo_id is not None:
+            statement = statement.where(click.promo_id == promo_id)
+        if before is not None:
+            statement = statement.where(tuple_(click.clicked_at, click.id) < before)
+        return [ClickView.model_validate(dict(row)) for row in await self._database.rows(statement)]
+
+    async def sums(self, promo_id: str | None) -> list[PromoClicks]:
+        """Return the sums of a promo (zeros where it has no press), or of up to 1,000 promos."""
+        rows = await self._database.rows(SUMS, promo_id=promo_id)
+        sums = [PromoClicks.model_validate(dict(row)) for row in rows]
+        if promo_id is not None and not sums:
+            return [
+                PromoClicks(
+                    promo_id=promo_id, clicks=0, unique_users=0, conversion_rate=0, deep_links=0, posts=0
+                )
+            ]
+        return sums
+
+
+def _json(metadata: dict[str, object] | None) -> str | None:
+    return None if metadata is None else orjson.dumps(metadata).decode()
+
+
+def _post_columns(posts: Sequence[tuple[PromoPosted, PromoRef]]) -> dict[str, list[object]]:
+    return {
+        "ids": [post.id for post, _ in posts],
+        "delivery_ids": [post.delivery_id for post, _ in posts],
+        "promo_ids": [promo.promo_id for _, promo in posts],
+        "payloads": [promo.payload for _, promo in posts],
+        "bots": [post.bot for post, _ in posts],
+        "chat_ids": [post.chat_id for post, _ in posts],
+        "message_ids": [_message_id(post.provider_message_id) for post, _ in posts],
+        "schedule_ids": [promo.schedule_id for _, promo in posts],
+        "slots": [promo.slot for _, promo in posts],
+        "posted_at": [post.at for post, _ in posts],
+    }
+
+
+def _message_id(text: str | None) -> int | None:
+    return int(text) if text and TELEGRAM_MESSAGE_ID.fullmatch(text) else None
