@@ -1,0 +1,121 @@
+"""Questions between services, over the real server."""
+
+import asyncio
+from uuid import uuid4
+
+import pytest
+
+from devstack.nats import Nats
+from shared.bus import Bus, NoAnswer, Refusal, answering
+from shared.queries import CountClicks, GetMessage, ListClicks, ClickPage, MessageView, PromoClicks, PromoClicksList
+
+COUNTS = PromoClicksList(
+    items=(PromoClicks(promo_id="vip", clicks=2, unique_users=1, conversion_rate=0.5, deep_links=0, posts=1),)
+)
+
+
+async def test_an_answer_comes_back_typed(bus: Bus) -> None:
+    """The asker gets what the answering function returned."""
+
+    async def count(query: CountClicks) -> PromoClicksList:
+        assert query.promo_id == "vip"
+        return COUNTS
+
+    async with bus.answer(answering(CountClicks, count)):
+        assert await bus.ask(CountClicks(promo_id="vip")) == COUNTS
+
+
+async def test_one_replica_answers(bus: Bus, broker: Nats) -> None:
+    """A question is answered by one replica of the service, however many there are."""
+    answered: list[str] = []
+
+    def replica(name: str):  # noqa: ANN202 - a closure per replica
+        async def count(_query: CountClicks) -> PromoClicksList:
+            answered.append(name)
+            return COUNTS
+
+        return answering(CountClicks, count)
+
+    async with (
+        Bus.open(broker.url, service="clicks") as first,
+        Bus.open(broker.url, service="clicks") as second,
+        first.answer(replica("first")),
+        second.answer(replica("second")),
+    ):
+        for _ in range(20):
+            await bus.ask(CountClicks())
+    assert len(answered) == 20
+    assert set(answered) == {"first", "second"}
+
+
+async def test_a_refusal_is_raised_at_the_asker(bus: Bus) -> None:
+    """A considered no travels as a problem, not as silence."""
+
+    async def refuse(_query: GetMessage) -> MessageView:
+        raise Refusal(404, "Unknown message", "there is no message of that id")
+
+    async with bus.answer(answering(GetMessage, refuse)):
+        with pytest.raises(Refusal) as caught:
+            await bus.ask(GetMessage(message_id=uuid4()))
+    assert (caught.value.status, caught.value.title) == (404, "Unknown message")
+
+
+async def test_an_unforeseen_error_is_told_without_its_text(bus: Bus) -> None:
+    """An error's text never leaves the service: the asker gets an error id."""
+
+    async def fail(_query: ListClicks) -> ClickPage:
+        raise KeyError("postgresql://user:password@host")
+
+    async with bus.answer(answering(ListClicks, fail)):
+        with pytest.raises(Refusal) as caught:
+            await bus.ask(ListClicks())
+    assert caught.value.status == 500
+    assert "password" not in str(caught.value)
+    assert caught.value.extra["error_id"]
+
+
+async def test_an_unavailable_database_is_a_503(bus: Bus) -> None:
+    """A database error is never reported as zero: it is an error."""
+
+    async def fail(_query: CountClicks) -> PromoClicksList:
+        raise ConnectionRefusedError
+
+    away = answering(CountClicks, fail)
+    async with bus.answer(away, is_unavailable=lambda error: isinstance(error, ConnectionRefusedError)):
+        with pytest.raises(Refusal) as caught:
+            await bus.ask(CountClicks())
+    assert caught.value.status == 503
+
+
+async def test_nobody_there_is_no_answer(bus: Bus) -> None:
+    """Without a service there is no answer, at once."""
+    with pytest.raises(NoAnswer):
+        await bus.ask(CountClicks(), timeout=1)
+
+
+async def test_a_slow_answer_holds_up_no_other(bus: Bus) -> None:
+    """Answers run side by side."""
+
+    async def count(query: CountClicks) -> PromoClicksList:
+        if query.promo_id == "slow":
+            await asyncio.sleep(1)
+        return COUNTS
+
+    async with bus.answer(answering(CountClicks, count)):
+        slow = asyncio.create_task(bus.ask(CountClicks(promo_id="slow")))
+        await asyncio.sleep(0.05)
+        await asyncio.wait_for(bus.ask(CountClicks()), 0.5)
+        await slow
+
+
+async def test_a_malformed_question_is_refused_by_name(bus: Bus, broker: Nats) -> None:
+    """A question that is not one is refused with the fields that are wrong."""
+    import orjson
+    from nats.aio.client import Client
+
+    async with bus.answer(answering(ListClicks, lambda _query: asyncio.sleep(0))):  # type: ignore[arg-type,return-value]  # never reached
+        bare = Client()
+        await bare.connect(broker.url)
+        reply = await bare.request("ask.clicks.list_clicks", b'{"limit": "many"}', 2)
+        await bare.close()
+    assert orjson.loads(reply.data)["refusal"]["detail"] == "wrong: limit"

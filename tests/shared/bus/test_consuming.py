@@ -1,0 +1,321 @@
+"""Durable consumption against the real server: a test for every pitfall that applies."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+
+import pytest
+from nats.aio.client import Client
+
+from devstack.nats import Nats
+from shared.bus import Bus, Receipt, RetryLater, on, on_batch
+from shared.events import ButtonClicked
+from tests.shared.bus.conftest import ACK_WAIT, RETRIES, MemoryAttempts, click, ids, narrowed, until
+
+DURABLE = "senders_presses"
+BATCHES = "clicks_presses"
+
+
+class Seen:
+    """A handler that remembers, and fails as told."""
+
+    def __init__(self) -> None:
+        self.events: list[ButtonClicked] = []
+        self.receipts: list[Receipt] = []
+        self.fail: Exception | None = None
+        self.poison: set[str] = set()
+
+    async def __call__(self, event: ButtonClicked, receipt: Receipt) -> None:
+        self.events.append(event)
+        self.receipts.append(receipt)
+        if self.fail and (not self.poison or event.payload in self.poison):
+            raise self.fail
+
+
+async def _letters(bus: Bus) -> list[str]:
+    return [letter.event_key async for letter in bus.dead_letters.all()]
+
+
+async def test_every_event_is_handled_once_and_acked(bus: Bus, attempts: MemoryAttempts, client: Client) -> None:
+    """An event that its handler took is acked and does not come again."""
+    seen = Seen()
+    events = [click(number) for number in range(100)]
+    await asyncio.gather(*(bus.publish(event) for event in events))
+    async with bus.consume(DURABLE, on(ButtonClicked, seen), attempts=attempts):
+        await until(lambda: len(seen.events) == 100)
+    assert set(ids(seen.events)) == set(ids(events))
+    await asyncio.sleep(0.2)
+    info = await client.jetstream().consumer_info("CLICKS", DURABLE)
+    assert (info.num_ack_pending, info.num_pending) == (0, 0)
+
+
+async def test_at_rest_an_event_is_handled_at_once(bus: Bus, attempts: MemoryAttempts) -> None:
+    """P16, P19: a waiting pull request hands over the first event; it does not wait for a full batch."""
+    seen = Seen()
+    async with bus.consume(DURABLE, on(ButtonClicked, seen), attempts=attempts):
+        await asyncio.sleep(0.3)
+        began = time.monotonic()
+        await bus.publish(click())
+        await until(lambda: len(seen.events) == 1)
+        assert time.monotonic() - began < 0.5
+
+
+async def test_unparsable_goes_to_the_dead_letters_at_first_sight(
+    bus: Bus, attempts: MemoryAttempts, client: Client
+) -> None:
+    """P7, P8: what does not parse is buried with its bytes intact, once, and holds nobody up."""
+    seen = Seen()
+    for body in (b"1", b"not json \xff\x00", b'{"id": 5}'):
+        await client.jetstream().publish("clicks.pressed", body)
+    await bus.publish(click())
+    async with bus.consume(DURABLE, on(ButtonClicked, seen), attempts=attempts):
+        await until(lambda: len(seen.events) == 1)
+        await asyncio.sleep(0.3)
+    letters = [letter async for letter in bus.dead_letters.all()]
+    assert [letter.payload for letter in letters] == [b"1", b"not json \xff\x00", b'{"id": 5}']
+    assert {letter.reason for letter in letters} == {"unparsable"}
+    assert {letter.subject for letter in letters} == {"clicks.pressed"}
+
+
+async def test_an_unforeseen_failure_is_retried_then_buried_and_replayed(
+    bus: Bus, attempts: MemoryAttempts
+) -> None:
+    """Counted retries with their delays (P9: no hot loop), one dead letter, and a replay that heals."""
+    seen = Seen()
+    seen.fail = KeyError("secret words")
+    event = click()
+    await bus.publish(event)
+    async with bus.consume(DURABLE, on(ButtonClicked, seen), attempts=attempts):
+        began = time.monotonic()
+        await until(lambda: len(seen.events) == len(RETRIES) + 1)
+        assert time.monotonic() - began >= sum(RETRIES) * 0.9
+        await asyncio.sleep(0.3)
+        assert await _letters(bus) == [str(event.id)]
+        seen.fail = None
+        [letter] = [letter async for letter in bus.dead_letters.all()]
+        assert (letter.error, letter.attempts, letter.reason) == ("KeyError", len(RETRIES) + 1, "failed")
+        await bus.dead_letters.replay(letter)
+        await until(lambda: len(seen.events) == len(RETRIES) + 2)
+    assert set(ids(seen.events)) == {event.id}
+    assert [receipt.replay for receipt in seen.receipts] == [0, 0, 0, 1]
+    assert await _letters(bus) == []
+
+
+async def test_a_second_death_is_a_new_dead_letter(bus: Bus, attempts: MemoryAttempts) -> None:
+    """P5: a replay has a message id of its own, and so has the letter of the second death."""
+    seen = Seen()
+    seen.fail = KeyError()
+    await bus.publish(click())
+    async with bus.consume(DURABLE, on(ButtonClicked, seen), attempts=attempts):
+        await until(lambda: len(seen.events) == 3)
+        await asyncio.sleep(0.2)
+        [first] = [letter async for letter in bus.dead_letters.all()]
+        await bus.dead_letters.replay(first)
+        await until(lambda: len(seen.events) == 6)
+        await asyncio.sleep(0.2)
+        [second] = [letter async for letter in bus.dead_letters.all()]
+    assert (first.replay, second.replay) == (0, 1)
+    assert second.event_key == first.event_key
+
+
+async def test_retry_later_is_not_counted(bus: Bus, attempts: MemoryAttempts) -> None:
+    """RetryLater promises that nothing happened: however often it comes, there is no dead letter."""
+    seen = Seen()
+    seen.fail = RetryLater(0.05)
+    await bus.publish(click())
+    async with bus.consume(DURABLE, on(ButtonClicked, seen), attempts=attempts):
+        await until(lambda: len(seen.events) >= len(RETRIES) + 4)
+        seen.fail = None
+        count = len(seen.events)
+        await until(lambda: len(seen.events) > count)
+    assert await _letters(bus) == []
+
+
+async def test_a_slow_event_holds_nobody_up(
+    bus: Bus, attempts: MemoryAttempts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """P19: there is no batch barrier."""
+    release = asyncio.Event()
+    done: list[str] = []
+
+    async def handle(event: ButtonClicked, _: Receipt) -> None:
+        if event.payload == "slow":
+            await release.wait()
+        done.append(event.payload)
+
+    await bus.publish(click(payload="slow"))
+    for number in range(50):
+        await bus.publish(click(number))
+    async with narrowed(DURABLE, monkeypatch, concurrency=2):
+        async with bus.consume(DURABLE, on(ButtonClicked, handle), attempts=attempts):
+            await until(lambda: len(done) == 50)
+            release.set()
+            await until(lambda: len(done) == 51)
+
+
+async def test_a_handler_longer_than_the_ack_wait_is_not_repeated(bus: Bus, attempts: MemoryAttempts) -> None:
+    """In-progress signals hold a message beyond its ack wait."""
+    starts = 0
+
+    async def handle(_event: ButtonClicked, _: Receipt) -> None:
+        nonlocal starts
+        starts += 1
+        await asyncio.sleep(ACK_WAIT * 1.6)
+
+    await bus.publish(click())
+    async with bus.consume(DURABLE, on(ButtonClicked, handle), attempts=attempts):
+        await asyncio.sleep(ACK_WAIT * 2)
+    assert starts == 1
+
+
+async def test_leaving_finishes_what_runs_and_hands_back_the_rest(
+    bus: Bus, attempts: MemoryAttempts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """P20: on stop nothing is abandoned: another consumer gets the rest at once, not after the ack wait."""
+    first: list[ButtonClicked] = []
+
+    async def slow(event: ButtonClicked, _: Receipt) -> None:
+        await asyncio.sleep(0.3)
+        first.append(event)
+
+    events = [click(number) for number in range(20)]
+    await asyncio.gather(*(bus.publish(event) for event in events))
+    async with narrowed(DURABLE, monkeypatch, concurrency=5):
+        async with bus.consume(DURABLE, on(ButtonClicked, slow), attempts=attempts):
+            await asyncio.sleep(0.15)
+        assert len(first) == 5
+        seen = Seen()
+        async with bus.consume(DURABLE, on(ButtonClicked, seen), attempts=attempts):
+            await until(lambda: len(seen.events) == 15, seconds=ACK_WAIT * 0.8)
+    assert set(ids(first)) | set(ids(seen.events)) == set(ids(events))
+
+
+async def test_stopping_while_the_broker_is_away_ends(broker: Nats, attempts: MemoryAttempts) -> None:
+    """P21: a stop during an outage raises nothing and does not hang."""
+    async with asyncio.timeout(15):
+        async with (
+            Bus.open(broker.url, service="tests") as bus,
+            bus.consume(DURABLE, on(ButtonClicked, Seen()), attempts=attempts),
+        ):
+            await asyncio.sleep(0.1)
+            await broker.kill()
+            await asyncio.sleep(0.5)
+    await broker.restart()
+
+
+async def test_consumption_resumes_after_the_broker_was_killed(
+    bus: Bus, broker: Nats, attempts: MemoryAttempts
+) -> None:
+    """P13, P15: pull requests always expire, so consumption goes on by itself when the broker is back."""
+    seen = Seen()
+    async with bus.consume(DURABLE, on(ButtonClicked, seen), attempts=attempts):
+        await bus.publish(click())
+        await until(lambda: len(seen.events) == 1)
+        await broker.kill()
+        await asyncio.sleep(1)
+        await broker.restart()
+        await bus.publish(click())
+        await until(lambda: len(seen.events) >= 2)
+
+
+async def test_a_deleted_durable_is_noticed_without_a_hot_loop(
+    bus: Bus, attempts: MemoryAttempts, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """P18: a durable that is gone makes the bus unready; the loop does not spin."""
+    monkeypatch.setattr("shared.bus.connection.SILENT_SECONDS", 0.5)
+    async with bus.consume(DURABLE, on(ButtonClicked, Seen()), attempts=attempts):
+        await asyncio.sleep(0.1)
+        await client.jetstream().delete_consumer("CLICKS", DURABLE)
+        await asyncio.sleep(0.7)
+        before = time.process_time()
+        await asyncio.sleep(1)
+        assert time.process_time() - before < 0.3
+        assert not await bus.connected()
+
+
+async def test_an_outage_of_the_database_burns_no_tries(bus: Bus, attempts: MemoryAttempts) -> None:
+    """P11: while the database is away pulling stops; afterwards everything is handled and nothing buried."""
+    seen = Seen()
+    events = [click(number) for number in range(30)]
+
+    async def handle(event: ButtonClicked, receipt: Receipt) -> None:
+        if attempts.away:
+            raise ConnectionRefusedError
+        await seen(event, receipt)
+
+    attempts.away = True
+    async with bus.consume(
+        DURABLE, on(ButtonClicked, handle), attempts=attempts,
+        is_unavailable=lambda error: isinstance(error, ConnectionRefusedError),
+    ):  # fmt: skip
+        await asyncio.gather(*(bus.publish(event) for event in events))
+        await asyncio.sleep(1.5)
+        assert seen.events == []
+        attempts.away = False
+        await until(lambda: set(ids(seen.events)) == set(ids(events)))
+    assert await _letters(bus) == []
+
+
+async def test_what_kills_its_process_is_buried_and_its_neighbours_are_not(
+    bus: Bus, attempts: MemoryAttempts, client: Client
+) -> None:
+    """P27: after three attempts that never ended an event is a dead letter; innocents are handled."""
+    poison, innocent = click(payload="poison"), click(payload="innocent")
+    key = f"{DURABLE}/{poison.id}~0"
+    attempts.rows[key] = [3, 0]  # three processes died while they handled it
+    attempts.rows[f"{DURABLE}/{innocent.id}~0"] = [2, 0]  # it was beside it twice
+    for event in (poison, innocent):
+        await bus.publish(event)
+    # Both were delivered before, to a process that is dead now.
+    taken = await (await client.jetstream().pull_subscribe_bind(DURABLE, "CLICKS")).fetch(2)
+    for message in taken:
+        await message.nak()
+    seen = Seen()
+    async with bus.consume(DURABLE, on(ButtonClicked, seen), attempts=attempts):
+        await until(lambda: len(seen.events) == 1)
+        await asyncio.sleep(0.3)
+    assert [event.payload for event in seen.events] == ["innocent"]
+    letters = [letter async for letter in bus.dead_letters.all()]
+    assert [(letter.event_id, letter.reason) for letter in letters] == [(poison.id, "crashed")]
+
+
+async def test_batches_take_many_and_fail_one_by_one(bus: Bus, attempts: MemoryAttempts, client: Client) -> None:
+    """A batch is decoded one by one; one poisonous event in it buries itself only."""
+    sizes: list[int] = []
+    stored: set[str] = set()
+
+    async def handle(presses: Sequence[ButtonClicked]) -> None:
+        sizes.append(len(presses))
+        if any(press.payload == "poison" for press in presses):
+            raise KeyError
+        stored.update(str(press.id) for press in presses)
+
+    events = [click(number) for number in range(300)]
+    poison = click(payload="poison")
+    await asyncio.gather(*(bus.publish(event) for event in [*events[:150], poison, *events[150:]]))
+    await client.jetstream().publish("clicks.pressed", b"{")
+    async with bus.consume_batches(BATCHES, on_batch(ButtonClicked, handle), attempts=attempts):
+        await until(lambda: len(stored) == 300)
+        await asyncio.sleep(sum(RETRIES) + 0.5)
+    assert max(sizes) > 50
+    letters = [letter async for letter in bus.dead_letters.all()]
+    assert sorted(letter.reason for letter in letters) == ["failed", "unparsable"]
+
+
+async def test_events_of_the_subject_that_nobody_routes_are_passed_over(
+    bus: Bus, attempts: MemoryAttempts, client: Client
+) -> None:
+    """A durable over several classes ignores those its service does not care for, and buries unknown names."""
+    await bus.publish(click())
+    await client.jetstream().publish("clicks.pressed", b"{}", headers={"Carillon-Event": "made.up"})
+    async with bus.consume(
+        DURABLE, on(_Other, lambda event, receipt: asyncio.sleep(0)), attempts=attempts
+    ):  # fmt: skip
+        await asyncio.sleep(0.5)
+    assert [letter.event async for letter in bus.dead_letters.all()] == ["made.up"]
+
+
+class _Other(ButtonClicked):
+    """An event of another name on the same subject."""
+
+    name = "click.other"

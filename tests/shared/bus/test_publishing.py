@@ -1,0 +1,110 @@
+"""Publishing against the real server: what a PubAck means, and what happens without one."""
+
+import asyncio
+import dataclasses
+
+import pytest
+from nats.aio.client import Client
+
+from devstack.nats import Nats
+from shared import topology
+from shared.bus import Bus, BusUnavailable, TooLarge
+from shared.bus.provisioning import Provisioner
+from tests.shared.bus.conftest import click
+
+
+async def _count(client: Client, stream: str = "CLICKS") -> int:
+    return (await client.jetstream().stream_info(stream)).state.messages
+
+
+async def test_published_twice_is_stored_once(bus: Bus, client: Client) -> None:
+    """Law 2: publishing twice is publishing once."""
+    event = click()
+    await bus.publish(event)
+    await bus.publish(event)
+    assert await _count(client) == 1
+
+
+async def test_many_at_once_are_grouped_and_all_stored(bus: Bus, client: Client) -> None:
+    """What waits is committed in atomic batches, and every waiter is answered when its commit is."""
+    events = [click(number) for number in range(2_000)]
+    await asyncio.gather(*(bus.publish(event) for event in events))
+    assert await _count(client) == 2_000
+
+
+async def test_a_duplicate_inside_a_batch_refuses_nobody_else(bus: Bus, client: Client) -> None:
+    """A duplicate id rejects a whole batch (10201): the batch is then published one by one."""
+    old = click()
+    await bus.publish(old)
+    events = [click(number) for number in range(50)]
+    await asyncio.gather(*(bus.publish(event) for event in [*events[:25], old, *events[25:]]))
+    assert await _count(client) == 51
+
+
+async def test_the_same_event_many_times_at_once_is_stored_once(bus: Bus, client: Client) -> None:
+    """A repeat of an event that still waits does not break the batch it waits in."""
+    event = click()
+    await asyncio.gather(*(bus.publish(event) for _ in range(100)))
+    assert await _count(client) == 1
+
+
+async def test_too_large_is_refused_before_the_broker_hangs_up(bus: Bus, client: Client) -> None:
+    """P: a payload over max_payload makes the server close the connection with all that is in flight."""
+    neighbours = [asyncio.create_task(bus.publish(click(number))) for number in range(20)]
+    with pytest.raises(TooLarge):
+        await bus.publish(click(metadata={"text": "x" * (1024 * 1024)}))
+    await asyncio.gather(*neighbours)
+    assert await _count(client) == 20
+
+
+async def test_without_a_broker_it_is_unavailable_and_stored_at_most_once_later(
+    bus: Bus, broker: Nats
+) -> None:
+    """P22: a time-out means unknown; what was buffered arrives under the same id when the broker is back."""
+    await bus.publish(click())
+    await broker.kill()
+    event = click()
+    with pytest.raises(BusUnavailable):
+        await bus.publish(event, seconds=0.5)
+    await broker.restart()
+    await bus.publish(event)
+    bare = Client()
+    await bare.connect(broker.url)
+    assert await _count(bare) == 2
+    await bare.close()
+
+
+async def test_acknowledged_events_survive_a_killed_broker(bus: Bus, broker: Nats) -> None:
+    """P1: a PubAck means that the event is on disk."""
+    await asyncio.gather(*(bus.publish(click(number)) for number in range(300)))
+    await broker.kill()
+    await broker.restart()
+    bare = Client()
+    await bare.connect(broker.url)
+    assert await _count(bare) == 300
+    await bare.close()
+
+
+async def test_publishing_waits_out_a_restart_of_the_broker(bus: Bus, broker: Nats) -> None:
+    """P23: a publish that meets a restart is repeated with the same id until its time is up."""
+    await broker.kill()
+    publishing = asyncio.create_task(bus.publish(click(), seconds=10))
+    await asyncio.sleep(0.2)
+    await broker.restart()
+    await publishing
+
+
+async def test_a_full_stream_refuses_and_the_others_go_on(broker: Nats, bus: Bus) -> None:
+    """P28: a full stream refuses clearly and drops nothing; other streams are not concerned."""
+    small = [
+        dataclasses.replace(stream, max_bytes=2_000) if stream.name == "CLICKS" else stream
+        for stream in topology.STREAMS
+    ]
+    async with Provisioner.open(broker.url) as provisioner:
+        await provisioner.apply(small, [])
+    first = click()
+    await bus.publish(first)
+    with pytest.raises(BusUnavailable):
+        for number in range(20):
+            await bus.publish(click(number))
+    await bus.publish(first)  # a repeat of what is stored is still a duplicate, not a refusal
