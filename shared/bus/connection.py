@@ -15,7 +15,7 @@ from shared.bus.asking import Answering, Answers, ReplyT, ask
 from shared.bus.consuming import Consumer, Consumption
 from shared.bus.dead_letters import DeadLetters
 from shared.bus.envelope import HEADROOM_BYTES, encode
-from shared.bus.errors import TooLarge
+from shared.bus.errors import BusUnavailable, TooLarge
 from shared.bus.publishing import Publisher
 from shared.bus.records import AttemptsRecord
 from shared.bus.routes import BatchRoute, Route
@@ -62,9 +62,11 @@ class Bus:
         service: str,
         retry_seconds: Sequence[float] = DEFAULT_RETRY_SECONDS,
         on_failure: Callable[[str], None] = lambda reason: log.error("bus_failed", reason=reason),
+        connect_attempts: int = -1,
     ) -> AsyncIterator[Self]:
         """Connect, and stay connected through any outage; waits while the broker is away.
 
+        `connect_attempts` bounds the waiting, for commands: then BusUnavailable is raised.
         `on_failure` is called when the connection or a consumption ends for good: the process should end.
         """
         closing = False
@@ -74,20 +76,23 @@ class Bus:
                 on_failure("the connection to the broker was closed")
 
         client = Client()
-        await client.connect(
-            url,
-            name=service,
-            max_reconnect_attempts=-1,
-            reconnect_time_wait=0.5,  # type: ignore[arg-type]  # seconds; a float works
-            connect_timeout=2,
-            ping_interval=5,
-            max_outstanding_pings=2,
-            pending_size=PENDING_BYTES,
-            error_cb=_log_error,
-            disconnected_cb=_log_disconnect,
-            reconnected_cb=_log_reconnect,
-            closed_cb=closed,
-        )
+        try:
+            await client.connect(
+                url,
+                name=service,
+                max_reconnect_attempts=connect_attempts,
+                reconnect_time_wait=0.5,  # type: ignore[arg-type]  # seconds; a float works
+                connect_timeout=2,
+                ping_interval=5,
+                max_outstanding_pings=2,
+                pending_size=PENDING_BYTES,
+                error_cb=_log_error,
+                disconnected_cb=_log_disconnect,
+                reconnected_cb=_log_reconnect,
+                closed_cb=closed,
+            )
+        except (nats.errors.Error, OSError) as error:
+            raise BusUnavailable(f"no connection to the broker ({type(error).__name__})") from None
         bus = cls(client, service=service, retry_seconds=retry_seconds, on_failure=on_failure)
         try:
             yield bus

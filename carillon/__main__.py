@@ -1,0 +1,26 @@
+"""The entry point of the command line."""
+
+import typer
+
+from carillon import audit, demo, dlq, keys, up
+
+app = typer.Typer(
+    help="Scheduled Telegram promos, counted presses, and notifications that are never lost and never doubled.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command("up")(up.command)
+app.command("demo")(demo.command)
+app.command("audit")(audit.command)
+app.add_typer(dlq.app, name="dlq")
+app.add_typer(keys.app, name="keys")
+
+
+def main() -> None:
+    """Run the command line."""
+    app()
+
+
+if __name__ == "__main__":
+    main()
