@@ -12,6 +12,7 @@ help:  ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(INSTALLED)  ## Create .venv and install Carillon into it (the other targets do this by themselves)
+	@echo "Carillon is installed in $(VENV); see what there is to do with: make help"
 
 $(INSTALLED): pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "Carillon needs Python 3.11 or newer; no python3 is on the PATH." >&2; exit 1; }
@@ -22,7 +23,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@"$(PY)" -m pip --version >/dev/null 2>&1 || { \
 	    echo "Creating $(VENV) with $$("$(PYTHON)" -V 2>&1)"; "$(PYTHON)" -m venv --clear "$(VENV)"; }
 	@echo "Installing Carillon and its development tools into $(VENV); this takes about a minute"
-	@"$(PY)" -m pip install --quiet --disable-pip-version-check --no-input --root-user-action=ignore \
+	@"$(PY)" -m pip install -qq --disable-pip-version-check --no-input --root-user-action=ignore \
 	    -e '.[dev]' -c constraints.txt
 	@touch "$@"
 
@@ -57,7 +58,7 @@ walls: $(INSTALLED)  ## Check who may import whom
 check: lint types walls test  ## All of lint, types, walls and test
 
 constraints: $(INSTALLED)  ## Write the newest versions that fit together into constraints.txt
-	@test -x "$(VENV)/bin/uv" || "$(PY)" -m pip install --quiet --disable-pip-version-check --root-user-action=ignore uv
+	@test -x "$(VENV)/bin/uv" || "$(PY)" -m pip install -qq --disable-pip-version-check --root-user-action=ignore uv
 	@echo "Resolving"
 	@"$(VENV)/bin/uv" pip compile pyproject.toml --python "$(PY)" --all-extras --upgrade --quiet \
 	    --no-emit-index-url --no-annotate --no-header --output-file constraints.txt
