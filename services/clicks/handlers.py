@@ -14,7 +14,7 @@ async def button_clicked(presses: Sequence[ButtonClicked], clicks: Clicks) -> No
     for stored in await clicks.add_presses(presses):
         # What a press says is a user's word: only a promo that was posted may become a label.
         promo_id = stored.promo_id if stored.posted else UNKNOWN_PROMO
-        metrics.CLICKS.labels(promo_id=promo_id).inc(stored.presses)
+        metrics.MARKETING_CLICKS.labels(promo_id=promo_id).inc(stored.presses)
 
 
 async def promo_posted(posts: Sequence[PromoPosted], clicks: Clicks) -> None:

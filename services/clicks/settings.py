@@ -1,10 +1,15 @@
 """What clicks takes from the environment."""
 
-from shared.settings import Settings
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+
+from shared.settings import Settings, check_url
 
 
 class ClicksSettings(Settings):
     """The settings of clicks."""
 
-    clicks_database_url: str
-    """`CLICKS_DATABASE_URL`: a PostgreSQL database with a role that owns its tables."""
+    clicks_database_url: Annotated[str, AfterValidator(lambda url: check_url(url, "postgresql"))] = Field(
+        description="a URL postgresql://role:password@host:port/database"
+    )

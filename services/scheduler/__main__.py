@@ -1,0 +1,8 @@
+"""Runs the service scheduler as a process of its own."""
+
+from services.scheduler.app import app
+from services.scheduler.settings import SchedulerSettings
+from shared import service
+
+if __name__ == "__main__":
+    service.run("scheduler", SchedulerSettings, app)

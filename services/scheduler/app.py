@@ -1,0 +1,134 @@
+"""The composition root of scheduler: what is opened, in which order, and who handles what."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+
+from services.scheduler import api, handlers
+from services.scheduler.clock import Clock, utc_now
+from services.scheduler.domain.catalogue import SHIPPED
+from services.scheduler.domain.schedule import Wanted
+from services.scheduler.settings import SchedulerSettings
+from services.scheduler.store import Catalogue, PromoLog, Schedules, Slots
+from shared import markdown, queries, telemetry
+from shared.bus import Answering, Bus, Route, answering, on
+from shared.database import Attempts, Database
+from shared.events import (
+    MessageAmbiguous,
+    MessageFailed,
+    MessageSent,
+    MessageSuppressed,
+    PromoDue,
+    PromoPosted,
+    SlotSkipped,
+)
+from shared.service import Service
+from shared.templates import Templates
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+log = telemetry.logger(__name__)
+
+
+@asynccontextmanager
+async def app(settings: SchedulerSettings, service: Service) -> AsyncIterator[None]:
+    """Run scheduler until the context is left."""
+    async with (
+        Database.open(settings.scheduler_database_url) as database,
+        Bus.open(settings.nats_url, service=service.name, retry_seconds=settings.retry_seconds) as bus,
+    ):
+        service.ready_when("database", database.reachable)
+        service.ready_when("broker", bus.connected)
+        await settle(settings, Schedules(database), Catalogue(database))
+        clock = Clock(Slots(database), bus.publish)
+        attempts = Attempts(database)
+        promo_log = PromoLog(database)
+        async with (
+            bus.consume("scheduler_promos", *promo_routes(promo_log), attempts=attempts),
+            bus.consume("scheduler_outcomes", *outcome_routes(promo_log), attempts=attempts),
+            bus.answer(*answers(database, clock)),
+            ticking(clock, service),
+        ):
+            yield
+
+
+async def settle(settings: SchedulerSettings, schedules: Schedules, catalogue: Catalogue) -> None:
+    """Keep the default schedule to its settings, and promos to the templates that they follow."""
+    texts = shipped_texts()
+    wanted = Wanted(
+        bot=settings.promo_bot,
+        interval=timedelta(hours=settings.promo_interval_hours),
+        validity=timedelta(seconds=settings.promo_validity_seconds),
+        chat_ids=settings.promo_chat_ids,
+    )
+    if await schedules.settle_default(wanted, texts, utc_now()) == "edited":
+        log.warning("default_schedule_was_edited_settings_ignored")
+    elif not settings.promo_chat_ids:
+        log.warning("no_promo_chats_nothing_is_posted")
+    await catalogue.follow_templates(texts)
+
+
+def shipped_texts() -> dict[str, str]:
+    """Render the shipped promos; raises where Telegram would refuse one."""
+    templates = Templates.load(TEMPLATES)
+    texts = {
+        promo.id: templates.render(promo.id, "telegram", {"title": promo.title}).text for promo in SHIPPED
+    }
+    for text in texts.values():
+        markdown.check(text)
+    return texts
+
+
+def promo_routes(promo_log: PromoLog) -> tuple[Route, ...]:
+    """Return who handles what scheduler itself has said of slots."""
+    return (
+        on(PromoDue, lambda due, _: handlers.promo_due(due, promo_log)),
+        on(SlotSkipped, lambda skipped, _: handlers.slot_skipped(skipped, promo_log)),
+    )
+
+
+def outcome_routes(promo_log: PromoLog) -> tuple[Route, ...]:
+    """Return who handles what became of posts."""
+    return (
+        on(PromoPosted, lambda outcome, _: handlers.promo_posted(outcome, promo_log)),
+        on(MessageSent, lambda outcome, _: handlers.message_sent(outcome, promo_log)),
+        on(MessageFailed, lambda outcome, _: handlers.message_failed(outcome, promo_log)),
+        on(MessageSuppressed, lambda outcome, _: handlers.message_suppressed(outcome, promo_log)),
+        on(MessageAmbiguous, lambda outcome, _: handlers.message_ambiguous(outcome, promo_log)),
+    )
+
+
+def answers(database: Database, clock: Clock) -> tuple[Answering, ...]:
+    """Return who answers what scheduler is asked."""
+    schedules, catalogue, promo_log = Schedules(database), Catalogue(database), PromoLog(database)
+    return (
+        answering(
+            queries.StartSchedule, lambda query: api.start_schedule(query, schedules, utc_now(), clock.wake)
+        ),
+        answering(
+            queries.StopSchedule, lambda query: api.stop_schedule(query, schedules, utc_now(), clock.wake)
+        ),
+        answering(queries.ListSchedules, lambda _: api.list_schedules(schedules)),
+        answering(queries.ListPromos, lambda _: api.list_promos(catalogue)),
+        answering(queries.ListPromoLog, lambda query: api.list_promo_log(query, promo_log)),
+    )
+
+
+@asynccontextmanager
+async def ticking(clock: Clock, service: Service) -> AsyncIterator[None]:
+    """Run the clock while the context is open; a clock that breaks stops the service."""
+    task = asyncio.create_task(clock.run(), name="clock")
+
+    def broken(ended: asyncio.Task[None]) -> None:
+        if not ended.cancelled() and (error := ended.exception()) is not None:
+            log.error("clock_broken", error=type(error).__name__, where=telemetry.where(error))
+            service.stop("the clock is broken")
+
+    task.add_done_callback(broken)
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait([task])

@@ -1,0 +1,93 @@
+"""The clock: decides slots when they are due and tells the world, in any number of replicas at once."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from services.scheduler.domain.decision import Slot, Stop
+from services.scheduler.store import Slots
+from shared import telemetry
+from shared.bus import BusUnavailable
+from shared.database import is_unavailable
+from shared.events import Event
+
+LONGEST_SLEEP_SECONDS = 1.0
+"""However far the next slot is: the wall clock may jump, and another replica may start a schedule."""
+
+log = telemetry.logger(__name__)
+
+Publish = Callable[[Event], Awaitable[None]]
+
+
+def utc_now() -> datetime:
+    """Return the time of the wall clock."""
+    return datetime.now(UTC)
+
+
+class Clock:
+    """Decides and announces until it is cancelled; `wake` makes it look at once."""
+
+    def __init__(self, slots: Slots, publish: Publish, now: Callable[[], datetime] = utc_now) -> None:
+        self._slots = slots
+        self._publish = publish
+        self._now = now
+        self._woken = asyncio.Event()
+
+    def wake(self) -> None:
+        """Look for due slots at once: a schedule was started or stopped."""
+        self._woken.set()
+
+    async def run(self) -> None:
+        """Tick when the next slot is due, and at least every second; an outage is waited for."""
+        while True:
+            self._woken.clear()
+            sleep = LONGEST_SLEEP_SECONDS
+            try:
+                sleep = await self.tick()
+            except (BusUnavailable, SQLAlchemyError, OSError) as error:
+                if not isinstance(error, BusUnavailable) and not is_unavailable(error):
+                    raise
+                log.warning("clock_waits_for_outage", error=type(error).__name__)
+            try:
+                await asyncio.wait_for(self._woken.wait(), sleep)
+            except TimeoutError:
+                continue
+
+    async def tick(self) -> float:
+        """Decide what is due, announce what is not announced; return for how many seconds to sleep."""
+        while decided := await self._slots.decide_due(self._now()):
+            for slot in decided:
+                _note(slot)
+            await self._announce()
+        await self._announce()
+        next_due = await self._slots.next_due()
+        if next_due is None:
+            return LONGEST_SLEEP_SECONDS
+        return min(max((next_due - self._now()).total_seconds(), 0.0), LONGEST_SLEEP_SECONDS)
+
+    async def _announce(self) -> None:
+        held: int | None = None
+        while held != 0:
+            async with self._slots.unannounced() as slots:
+                await asyncio.gather(*(self._announce_slot(slot) for slot in slots))
+                held = len(slots)
+        async with self._slots.unannounced_stops() as stops:
+            await asyncio.gather(*(self._announce_stop(stop) for stop in stops))
+
+    async def _announce_slot(self, slot: Slot) -> None:
+        with telemetry.span("slot", schedule_id=str(slot.schedule_id), slot=slot.slot.isoformat()):
+            await asyncio.gather(*(self._publish(event) for event in slot.events()))
+
+    async def _announce_stop(self, stop: Stop) -> None:
+        with telemetry.span("stop", schedule_id=str(stop.schedule_id)):
+            await self._publish(stop.event())
+
+
+def _note(slot: Slot) -> None:
+    at = {"schedule_id": str(slot.schedule_id), "slot": slot.slot.isoformat()}
+    if slot.skipped is None:
+        log.info("slot_due", **at, promo_id=slot.promo_id, chats=len(slot.chat_ids))
+    else:
+        log.warning("slot_skipped", **at, reason=slot.skipped)

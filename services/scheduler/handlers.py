@@ -1,0 +1,60 @@
+"""What scheduler does with each event: it keeps the promo log."""
+
+from services.scheduler.store import PromoLog
+from shared import metrics
+from shared.events import (
+    MessageAmbiguous,
+    MessageFailed,
+    MessageSent,
+    MessageSuppressed,
+    Outcome,
+    PromoDue,
+    PromoPosted,
+    SlotSkipped,
+)
+
+UNKNOWN_PROMO = "other"
+
+
+async def promo_due(due: PromoDue, promo_log: PromoLog) -> None:
+    """Log that a promo is intended for a chat."""
+    await promo_log.record_due(due)
+
+
+async def slot_skipped(skipped: SlotSkipped, promo_log: PromoLog) -> None:
+    """Log that a slot passed without a post."""
+    await promo_log.record_skipped(skipped)
+
+
+async def promo_posted(outcome: PromoPosted, promo_log: PromoLog) -> None:
+    """Log that a promo is in its chat."""
+    await _record(outcome, promo_log)
+
+
+async def message_sent(outcome: MessageSent, promo_log: PromoLog) -> None:
+    """Log that a promo was sent; other messages are none of scheduler's business."""
+    await _record(outcome, promo_log)
+
+
+async def message_failed(outcome: MessageFailed, promo_log: PromoLog) -> None:
+    """Log that a promo failed in a chat."""
+    await _record(outcome, promo_log)
+
+
+async def message_suppressed(outcome: MessageSuppressed, promo_log: PromoLog) -> None:
+    """Log that a promo was not sent, on purpose."""
+    await _record(outcome, promo_log)
+
+
+async def message_ambiguous(outcome: MessageAmbiguous, promo_log: PromoLog) -> None:
+    """Log that nobody can tell whether a promo is in its chat."""
+    await _record(outcome, promo_log)
+
+
+async def _record(outcome: Outcome, promo_log: PromoLog) -> None:
+    if outcome.promo is None:
+        return
+    recorded = await promo_log.record_outcome(outcome, outcome.promo)
+    if recorded.newly_posted:
+        promo_id = outcome.promo.promo_id if recorded.in_catalogue else UNKNOWN_PROMO
+        metrics.MARKETING_POSTS.labels(promo_id=promo_id).inc()

@@ -1,0 +1,137 @@
+"""The promo log: one row per slot and chat, from PromoDue and outcomes in whatever order they come."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import column, select, table, text, tuple_
+from sqlalchemy.dialects.postgresql import JSONB
+
+from shared.database import Database
+from shared.events import Outcome, PromoDue, PromoRef, SlotSkipped
+from shared.queries import PromoLogEntry
+
+_RECORD_DUE = text("""
+INSERT INTO promo_log_chats (id, schedule_id, slot, promo_id, chat_id, state, attempt, rank, due_at)
+VALUES (:id, :schedule_id, :slot, :promo_id, :chat_id, 'pending', 0, 0, :due_at)
+ON CONFLICT (id) DO UPDATE
+SET promo_id = excluded.promo_id, chat_id = excluded.chat_id, due_at = excluded.due_at
+""")
+
+_RECORD_SKIPPED = text("""
+INSERT INTO promo_log_chats (id, schedule_id, slot, state, attempt, rank, reason, due_at)
+VALUES (:id, :schedule_id, :slot, 'skipped', 0, 0, :reason, :due_at)
+ON CONFLICT (id) DO NOTHING
+""")
+
+# Sent always wins, otherwise the highest (attempt, rank); the id decides where even these are the same.
+_RECORD_OUTCOME = text("""
+WITH before AS (SELECT state FROM promo_log_chats WHERE id = :id),
+stored AS (
+    INSERT INTO promo_log_chats AS log (id, schedule_id, slot, promo_id, chat_id, state, attempt, rank,
+                                        outcome_id, provider_message_id, reason)
+    VALUES (:id, :schedule_id, :slot, :promo_id, :chat_id, :state, :attempt, :rank,
+            :outcome_id, :provider_message_id, :reason)
+    ON CONFLICT (id) DO UPDATE
+    SET state = excluded.state, attempt = excluded.attempt, rank = excluded.rank,
+        outcome_id = excluded.outcome_id, provider_message_id = excluded.provider_message_id,
+        reason = excluded.reason
+    WHERE log.outcome_id IS NULL
+        OR (excluded.state = 'sent', excluded.attempt, excluded.rank, excluded.outcome_id)
+         > (log.state = 'sent', log.attempt, log.rank, log.outcome_id)
+    RETURNING state
+)
+SELECT stored.state = 'sent' AND NOT EXISTS (SELECT FROM before WHERE before.state = 'sent') AS newly_posted,
+       EXISTS (SELECT FROM promos WHERE promos.id = :promo_id) AS in_catalogue
+FROM stored
+""")
+
+_LOGS = table(
+    "marketing_promo_logs",
+    *(
+        column(name)
+        for name in (
+            "slot", "schedule_id", "promo_id", "intended", "posted", "failed", "suppressed", "ambiguous",
+            "pending", "skipped", "created_at",
+        )
+    ),
+    column("chats", JSONB),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What an outcome changed: whether the chat is posted only now, and whether the promo is ours."""
+
+    newly_posted: bool
+    in_catalogue: bool
+
+
+class PromoLog:
+    """What was due, where, and what became of it."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def record_due(self, due: PromoDue) -> None:
+        """Record that a promo is intended for a chat."""
+        await self._database.execute(
+            _RECORD_DUE,
+            id=due.id,
+            schedule_id=due.schedule_id,
+            slot=due.slot,
+            promo_id=due.promo_id,
+            chat_id=due.chat_id,
+            due_at=due.at,
+        )
+
+    async def record_skipped(self, skipped: SlotSkipped) -> None:
+        """Record that a slot passed without a post."""
+        await self._database.execute(
+            _RECORD_SKIPPED,
+            id=skipped.id,
+            schedule_id=skipped.schedule_id,
+            slot=skipped.slot,
+            reason=skipped.reason,
+            due_at=skipped.at,
+        )
+
+    async def record_outcome(self, outcome: Outcome, promo: PromoRef) -> Recorded:
+        """Record what became of a post, unless more is known already."""
+        row = await self._database.row(
+            _RECORD_OUTCOME,
+            id=outcome.message_id,
+            schedule_id=promo.schedule_id,
+            slot=promo.slot,
+            promo_id=promo.promo_id,
+            chat_id=outcome.chat_id,
+            state=outcome.state.value,
+            attempt=outcome.attempt,
+            rank=outcome.rank,
+            outcome_id=outcome.id,
+            provider_message_id=outcome.provider_message_id,
+            reason=outcome.reason,
+        )
+        return Recorded(False, False) if row is None else Recorded(row["newly_posted"], row["in_catalogue"])
+
+    async def newest(
+        self,
+        *,
+        promo_id: str | None,
+        since: datetime | None,
+        until: datetime | None,
+        before: tuple[datetime, UUID] | None,
+        limit: int,
+    ) -> list[PromoLogEntry]:
+        """Return up to `limit` slots from `since` and before `until`, newest first, behind `before`."""
+        log = _LOGS.c
+        statement = select(_LOGS).order_by(log.slot.desc(), log.schedule_id.desc()).limit(limit)
+        if promo_id is not None:
+            statement = statement.where(log.promo_id == promo_id)
+        if since is not None:
+            statement = statement.where(log.slot >= since)
+        if until is not None:
+            statement = statement.where(log.slot < until)
+        if before is not None:
+            statement = statement.where(tuple_(log.slot, log.schedule_id) < before)
+        return [PromoLogEntry.model_validate(dict(row)) for row in await self._database.rows(statement)]
