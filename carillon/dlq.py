@@ -43,7 +43,10 @@ class Which:
 
 @app.command("list")
 def list_(
-    stack: StackOption = None, durable: DurableOption = None, reason: ReasonOption = None, json: JsonOption = False
+    stack: StackOption = None,
+    durable: DurableOption = None,
+    reason: ReasonOption = None,
+    json: JsonOption = False,
 ) -> None:
     """List the open dead letters, oldest first."""
     letters = asyncio.run(_collect(System.find(stack), Which(durable=durable, reason=reason)))
@@ -138,7 +141,11 @@ async def _apply(system: System, which: Which, action: str) -> list[DeadLetter]:
         # All are read first: a replay that dies at once again must not be taken for one of them.
         for letter in [letter async for letter in letters_of(bus, which)]:
             try:
-                await (bus.dead_letters.replay(letter) if action == "replay" else bus.dead_letters.discard(letter))
+                await (
+                    bus.dead_letters.replay(letter)
+                    if action == "replay"
+                    else bus.dead_letters.discard(letter)
+                )
             except BusUnavailable as error:
                 fail(f"{len(done)} done, then the broker did not answer ({error}); run it again", code=1)
             done.append(letter)
@@ -173,4 +180,3 @@ def _payload(letter: DeadLetter) -> Any:  # noqa: ANN401 - whatever was publishe
         return orjson.loads(letter.payload)
     except orjson.JSONDecodeError:
         return letter.payload.decode("utf-8", "backslashreplace")
-

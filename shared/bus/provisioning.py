@@ -24,7 +24,9 @@ class Change:
 class Provisioner:
     """Makes a broker hold the declared topology; running it twice is running it once."""
 
-    def __init__(self, stream_api: JetStreamContext, *, replicas: int, ack_wait_seconds: float | None) -> None:
+    def __init__(
+        self, stream_api: JetStreamContext, *, replicas: int, ack_wait_seconds: float | None
+    ) -> None:
         self._api = stream_api
         self._replicas = replicas
         self._ack_wait_seconds = ack_wait_seconds

@@ -7,7 +7,15 @@ import pytest
 
 from devstack.nats import Nats
 from shared.bus import Bus, NoAnswer, Refusal, answering
-from shared.queries import CountClicks, GetMessage, ListClicks, ClickPage, MessageView, PromoClicks, PromoClicksList
+from shared.queries import (
+    CountClicks,
+    GetMessage,
+    ListClicks,
+    ClickPage,
+    MessageView,
+    PromoClicks,
+    PromoClicksList,
+)
 
 COUNTS = PromoClicksList(
     items=(PromoClicks(promo_id="vip", clicks=2, unique_users=1, conversion_rate=0.5, deep_links=0, posts=1),)

@@ -36,7 +36,9 @@ async def _letters(bus: Bus) -> list[str]:
     return [letter.event_key async for letter in bus.dead_letters.all()]
 
 
-async def test_every_event_is_handled_once_and_acked(bus: Bus, attempts: MemoryAttempts, client: Client) -> None:
+async def test_every_event_is_handled_once_and_acked(
+    bus: Bus, attempts: MemoryAttempts, client: Client
+) -> None:
     """An event that its handler took is acked and does not come again."""
     seen = Seen()
     events = [click(number) for number in range(100)]
@@ -279,7 +281,9 @@ async def test_what_kills_its_process_is_buried_and_its_neighbours_are_not(
     assert [(letter.event_id, letter.reason) for letter in letters] == [(poison.id, "crashed")]
 
 
-async def test_batches_take_many_and_fail_one_by_one(bus: Bus, attempts: MemoryAttempts, client: Client) -> None:
+async def test_batches_take_many_and_fail_one_by_one(
+    bus: Bus, attempts: MemoryAttempts, client: Client
+) -> None:
     """A batch is decoded one by one; one poisonous event in it buries itself only."""
     sizes: list[int] = []
     stored: set[str] = set()

@@ -25,8 +25,22 @@ async def test_drift_is_put_right(tmp_path: Path) -> None:
         client = Client()
         await client.connect(server.url)
         api = client.jetstream()
-        await api.update_stream(StreamConfig(name="CLICKS", subjects=["clicks.>"], max_bytes=5_000_000, allow_direct=True, allow_atomic=True, discard=DiscardPolicy.OLD))
-        await api.add_consumer("CLICKS", ConsumerConfig(durable_name="clicks_presses", filter_subjects=["clicks.pressed"], ack_wait=5, max_deliver=3))
+        await api.update_stream(
+            StreamConfig(
+                name="CLICKS",
+                subjects=["clicks.>"],
+                max_bytes=5_000_000,
+                allow_direct=True,
+                allow_atomic=True,
+                discard=DiscardPolicy.OLD,
+            )
+        )
+        await api.add_consumer(
+            "CLICKS",
+            ConsumerConfig(
+                durable_name="clicks_presses", filter_subjects=["clicks.pressed"], ack_wait=5, max_deliver=3
+            ),
+        )
         changed = {change.name for change in await provisioner.apply() if change.done == "updated"}
         assert changed == {"CLICKS", "clicks_presses"}
         stream = (await api.stream_info("CLICKS")).config

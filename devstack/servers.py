@@ -1,0 +1,84 @@
+"""What the embedded servers share: folders, ports, and processes that die with their parent."""
+
+import asyncio
+import ctypes
+import os
+import signal
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+_PR_SET_PDEATHSIG = 1
+
+
+class NotStarted(Exception):  # noqa: N818 - named for the state it reports
+    """A server did not start; the message says why in one line."""
+
+
+def free_port(host: str = "127.0.0.1") -> int:
+    """Ask the operating system for a port that nobody uses."""
+    with socket.socket() as asked:
+        asked.bind((host, 0))
+        return int(asked.getsockname()[1])
+
+
+def port_for(folder: Path, name: str, wanted: int) -> int:
+    """Return the wanted port, else the one that the folder had before if it is free, else a free one.
+
+    Raises NotStarted when the wanted port is taken.
+    """
+    if wanted:
+        if not is_free(wanted):
+            raise NotStarted(f"port {wanted} for {name} is taken by another program")
+        return wanted
+    kept = folder / f"{name}.port"
+    before = int(kept.read_text()) if kept.exists() and kept.read_text().isdecimal() else 0
+    port = before if before and is_free(before) else free_port()
+    kept.write_text(str(port))
+    return port
+
+
+def is_free(port: int, host: str = "127.0.0.1") -> bool:
+    """Say whether a port can be listened on."""
+    with socket.socket() as asked:
+        asked.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            asked.bind((host, port))
+        except OSError:
+            return False
+        return True
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder; raises NotStarted when that is not allowed."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / ".writable"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise NotStarted(f"cannot write to {folder}: {error.strerror}") from None
+
+
+def die_with_parent(which: signal.Signals) -> Callable[[], None]:
+    """Return a hook for a new process: the kernel sends it the signal when its parent dies."""
+    libc = ctypes.CDLL(None)
+
+    def hook() -> None:
+        # Its own session: a Ctrl-C is the parent's to handle.
+        os.setsid()
+        libc.prctl(_PR_SET_PDEATHSIG, which)
+
+    return hook
+
+
+async def stop_process(process: asyncio.subprocess.Process, which: signal.Signals, seconds: float) -> None:
+    """Send a signal and wait; kill what does not end in time."""
+    if process.returncode is not None:
+        return
+    process.send_signal(which)
+    try:
+        await asyncio.wait_for(process.wait(), seconds)
+    except TimeoutError:
+        process.kill()
+        await process.wait()

@@ -1,0 +1,193 @@
+"""The connection to a service's own PostgreSQL database, and what every service keeps in it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Self
+from urllib.parse import unquote, urlsplit
+
+import asyncpg
+import orjson
+from sqlalchemy import Column, DateTime, Executable, Integer, MetaData, RowMapping, Table, Text, func, text
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from shared.bus.records import Begun
+
+CONNECT_SECONDS = 5.0
+STATEMENT_SECONDS = 30.0
+
+_AWAY_STATES = ("08", "57P", "53")
+"""SQLSTATE prefixes: connection errors, operator intervention, insufficient resources."""
+_READ_ONLY_STATE = "25006"
+
+
+def driver_url(url: str) -> str:
+    """Return the SQLAlchemy URL for a `postgresql://…` URL."""
+    return url.replace("postgres://", "postgresql://", 1).replace("postgresql://", "postgresql+asyncpg://", 1)
+
+
+class Database:
+    """A pool of connections to one database."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, url: str, *, pool_size: int = 10) -> AsyncIterator[Self]:
+        """Open a pool while the context lasts; connections are made when they are needed."""
+        engine = create_async_engine(
+            driver_url(url),
+            pool_size=pool_size,
+            max_overflow=0,
+            pool_timeout=10,
+            pool_pre_ping=False,
+            json_serializer=lambda value: orjson.dumps(value).decode(),
+            json_deserializer=orjson.loads,
+            connect_args={"timeout": CONNECT_SECONDS, "command_timeout": STATEMENT_SECONDS},
+        )
+        try:
+            yield cls(engine)
+        finally:
+            await engine.dispose()
+
+    @asynccontextmanager
+    async def begin(self) -> AsyncIterator[AsyncConnection]:
+        """Open a transaction: committed when the context ends, rolled back when it raises."""
+        async with self._engine.begin() as connection:
+            yield connection
+
+    async def rows(self, statement: Executable, /, **parameters: Any) -> Sequence[RowMapping]:  # noqa: ANN401 - values of SQL
+        """Run one statement in a transaction of its own and return its rows."""
+        async with self._engine.begin() as connection:
+            return (await connection.execute(statement, parameters)).mappings().all()
+
+    async def row(self, statement: Executable, /, **parameters: Any) -> RowMapping | None:  # noqa: ANN401 - values of SQL
+        """Run one statement and return its first row, or None."""
+        async with self._engine.begin() as connection:
+            return (await connection.execute(statement, parameters)).mappings().first()
+
+    async def value(self, statement: Executable, /, **parameters: Any) -> Any:  # noqa: ANN401 - values of SQL
+        """Run one statement and return the first column of its first row, or None."""
+        async with self._engine.begin() as connection:
+            return (await connection.execute(statement, parameters)).scalar()
+
+    async def execute(self, statement: Executable, /, **parameters: Any) -> int:  # noqa: ANN401 - values of SQL
+        """Run one statement and return how many rows it touched."""
+        async with self._engine.begin() as connection:
+            return (await connection.execute(statement, parameters)).rowcount
+
+    async def reachable(self) -> bool:
+        """Say whether the database answers, within a few seconds."""
+        try:
+            async with asyncio.timeout(CONNECT_SECONDS):
+                return await self.value(text("SELECT 1")) == 1
+        except (
+            TimeoutError,
+            PoolTimeout,
+            DBAPIError,
+            OSError,
+            asyncpg.PostgresError,
+            asyncpg.InterfaceError,
+        ):
+            return False
+
+
+def is_unavailable(error: BaseException) -> bool:
+    """Say whether an error means that a dependency is away, as opposed to a statement that is wrong."""
+    if isinstance(error, DBAPIError):
+        if error.connection_invalidated or isinstance(error, InterfaceError):
+            return True
+        state = str(getattr(error.orig, "sqlstate", "") or "")
+        return (
+            state.startswith(_AWAY_STATES)
+            or state == _READ_ONLY_STATE
+            or (isinstance(error, OperationalError) and not state)
+        )
+    if isinstance(error, asyncpg.PostgresError):
+        state = str(error.sqlstate or "")
+        return state.startswith(_AWAY_STATES) or state == _READ_ONLY_STATE
+    return isinstance(error, PoolTimeout | OSError | TimeoutError | asyncpg.InterfaceError)
+
+
+def attempts_table(metadata: MetaData) -> Table:
+    """Declare the table in which a service counts attempts at events."""
+    return Table(
+        "bus_attempts",
+        metadata,
+        Column("durable", Text, primary_key=True),
+        Column("event_key", Text, primary_key=True),
+        Column("starts", Integer, nullable=False),
+        Column("failures", Integer, nullable=False),
+        Column("error", Text),
+        Column("updated_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    )
+
+
+class Attempts:
+    """A service's record of attempts, in its own database."""
+
+    _BEGIN = text("""
+        INSERT INTO bus_attempts AS known (durable, event_key, starts, failures) VALUES (:durable, :key, 1, 0)
+        ON CONFLICT (durable, event_key) DO UPDATE SET starts = known.starts + 1, updated_at = now()
+        RETURNING starts - 1 AS starts, failures""")
+    _FAIL = text("""
+        INSERT INTO bus_attempts AS known (durable, event_key, starts, failures, error)
+        VALUES (:durable, :key, 1, 1, :error)
+        ON CONFLICT (durable, event_key) DO UPDATE
+        SET failures = known.failures + 1, starts = greatest(known.starts, known.failures + 1),
+            error = excluded.error, updated_at = now()
+        RETURNING failures""")
+    _UNDO = text("""
+        UPDATE bus_attempts SET starts = greatest(starts - 1, failures), updated_at = now()
+        WHERE durable = :durable AND event_key = :key""")
+    _FORGET = text("DELETE FROM bus_attempts WHERE durable = :durable AND event_key = :key")
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def begin(self, durable: str, key: str) -> Begun:
+        """Write down that an attempt starts; return what was known before."""
+        row = await self._database.row(self._BEGIN, durable=durable, key=key)
+        assert row is not None  # noqa: S101 - the statement always returns a row
+        return Begun(row["starts"], row["failures"])
+
+    async def fail(self, durable: str, key: str, error: str) -> int:
+        """Write down that an attempt failed; return how many have."""
+        return int(await self._database.value(self._FAIL, durable=durable, key=key, error=error))
+
+    async def undo(self, durable: str, key: str) -> None:
+        """Take back a start that was cut short by an outage."""
+        await self._database.execute(self._UNDO, durable=durable, key=key)
+
+    async def forget(self, durable: str, key: str) -> None:
+        """Drop the record of an event that is done."""
+        await self._database.execute(self._FORGET, durable=durable, key=key)
+
+    async def reachable(self) -> bool:
+        """Say whether the database answers."""
+        return await self._database.reachable()
+
+
+async def create_role_and_database(admin_url: str, url: str) -> None:
+    """Create the login role and the database that `url` names, with nobody else let in; keeps what is there.
+
+    The role's password is set to the URL's. `admin_url` needs a role that may create both.
+    """
+    parts = urlsplit(url)
+    role, password = unquote(parts.username or ""), unquote(parts.password or "")
+    name = parts.path.lstrip("/")
+    admin = await asyncpg.connect(admin_url, timeout=CONNECT_SECONDS)
+    try:
+        quoted_role = await admin.fetchval("SELECT quote_ident($1)", role)
+        quoted_name = await admin.fetchval("SELECT quote_ident($1)", name)
+        quoted_password = await admin.fetchval("SELECT quote_literal($1)", password)
+        known = await admin.fetchval("SELECT 1 FROM pg_roles WHERE rolname = $1", role)
+        verb = "ALTER" if known else "CREATE"
+        await admin.execute(f"{verb} ROLE {quoted_role} LOGIN PASSWORD {quoted_password}")
+        if not await admin.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", name):
+            await admin.execute(f"CREATE DATABASE {quoted_name} OWNER {quoted_role}")
+        await admin.execute(f"REVOKE ALL ON DATABASE {quoted_name} FROM PUBLIC")
+    finally:
+        await admin.close()

@@ -1,0 +1,197 @@
+"""Traces and logs: one trace through HTTP, events and SQL; JSON lines with its id; no secret in either.
+
+Spans are exported over OTLP when the standard OTEL_EXPORTER_OTLP_* variables name a collector
+(`OTEL_TRACES_EXPORTER=console` prints them instead); without, trace ids still tie logs and events together.
+"""
+
+import logging
+import os
+import re
+import sys
+import traceback
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import structlog
+from opentelemetry import context, trace
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.instrumentation.sqlalchemy import SQLAlchemyInstrumentor
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter, SimpleSpanProcessor
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+_propagator = TraceContextTextMapPropagator()
+_secrets: set[str] = set()
+_BOT_TOKEN = re.compile(r"\d{3,}:[A-Za-z0-9_-]{20,}")
+_ROOT = Path(__file__).resolve().parent.parent
+
+tracer = trace.get_tracer("carillon")
+
+
+def configure(service: str, *, level: str = "INFO") -> None:
+    """Set up logs and traces of a process; called once, at its start."""
+    _configure_logs(service, level)
+    provider = TracerProvider(resource=Resource.create({"service.name": f"carillon-{service}"}))
+    if os.environ.get("OTEL_TRACES_EXPORTER") == "console":
+        provider.add_span_processor(SimpleSpanProcessor(ConsoleSpanExporter()))
+    elif _collector_named():
+        provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    trace.set_tracer_provider(provider)
+    # Statements carry placeholders, never values.
+    SQLAlchemyInstrumentor().instrument(enable_commenter=False)
+
+
+def register_secret(value: str) -> None:
+    """Name a value that must never be logged; a last line of defence behind not logging it."""
+    if len(value) >= 6:
+        _secrets.add(value)
+
+
+def logger(name: str) -> structlog.stdlib.BoundLogger:
+    """Return a logger: constant event names, ids as fields."""
+    found: structlog.stdlib.BoundLogger = structlog.get_logger(name)
+    return found
+
+
+@contextmanager
+def span(name: str, **attributes: str | int | float | bool) -> Iterator[trace.Span]:
+    """Open a span; errors mark it with their class, never with their text."""
+    with tracer.start_as_current_span(
+        name, attributes=attributes, record_exception=False, set_status_on_exception=False
+    ) as opened:
+        try:
+            yield opened
+        except BaseException as error:
+            opened.set_status(trace.StatusCode.ERROR, type(error).__name__)
+            raise
+
+
+@contextmanager
+def batch_span(name: str, headers: Iterable[Mapping[str, str]]) -> Iterator[trace.Span]:
+    """Open a span for many events at once, linked to the trace of each."""
+    links = []
+    for each in headers:
+        found = trace.get_current_span(_propagator.extract(each)).get_span_context()
+        if found.is_valid:
+            links.append(trace.Link(found))
+    with tracer.start_as_current_span(name, links=links, record_exception=False) as opened:
+        yield opened
+
+
+def inject() -> dict[str, str]:
+    """Return the headers that carry the current trace."""
+    headers: dict[str, str] = {}
+    _propagator.inject(headers)
+    return headers
+
+
+@contextmanager
+def continued(headers: Mapping[str, str]) -> Iterator[None]:
+    """Continue the trace that headers carry."""
+    token = context.attach(_propagator.extract(headers))
+    try:
+        yield
+    finally:
+        context.detach(token)
+
+
+def trace_id() -> str | None:
+    """Return the current trace's id in hex."""
+    found = trace.get_current_span().get_span_context()
+    return f"{found.trace_id:032x}" if found.is_valid else None
+
+
+def where(error: BaseException) -> str:
+    """Return where in this project an error came from, as `file:line`: enough to find it, no text of it."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [
+        frame for frame in frames if _ROOT in Path(frame.filename).parents and ".venv" not in frame.filename
+    ]
+    if not own:
+        return "?"
+    return f"{Path(own[-1].filename).relative_to(_ROOT)}:{own[-1].lineno}"
+
+
+def _collector_named() -> bool:
+    return any(
+        os.environ.get(name) for name in ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+    )
+
+
+def _configure_logs(service: str, level: str) -> None:
+    processors = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _add_trace,
+        _adder(service),
+        redact,
+    ]
+    structlog.configure(
+        processors=[*processors, structlog.processors.JSONRenderer()],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level]),
+        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    formatter = structlog.stdlib.ProcessorFormatter(
+        processors=[
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            _without_traceback,
+            redact,
+            structlog.processors.JSONRenderer(),
+        ],
+        foreign_pre_chain=processors,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(formatter)
+    # Libraries speak only when something is wrong.
+    logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+
+
+def _adder(service: str) -> structlog.typing.Processor:
+    def add(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:  # noqa: ANN401 - structlog's shape
+        event["service"] = service
+        return event
+
+    return add
+
+
+def _add_trace(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:  # noqa: ANN401 - structlog's shape
+    found = trace.get_current_span().get_span_context()
+    if found.is_valid:
+        event["trace_id"] = f"{found.trace_id:032x}"
+        event["span_id"] = f"{found.span_id:016x}"
+    return event
+
+
+def _without_traceback(
+    _logger: Any, _method: str, event: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:  # noqa: ANN401 - structlog's shape
+    """Reduce a library's traceback to the error's class: its text may hold addresses and values."""
+    info = event.pop("exc_info", None)
+    error = info[1] if isinstance(info, tuple) else info if isinstance(info, BaseException) else None
+    if error is not None:
+        event["error"] = type(error).__name__
+        event["where"] = where(error)
+    event.pop("exception", None)
+    return event
+
+
+def redact(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:  # noqa: ANN401 - structlog's shape
+    """Take bot tokens and registered secrets out of every field."""
+    return {name: _redacted(value) for name, value in event.items()}
+
+
+def _redacted(value: Any) -> Any:  # noqa: ANN401 - whatever was logged
+    if isinstance(value, str):
+        for secret in _secrets:
+            value = value.replace(secret, "***")
+        return _BOT_TOKEN.sub("***", value)
+    if isinstance(value, Mapping):
+        return {name: _redacted(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_redacted(each) for each in value]
+    return value
