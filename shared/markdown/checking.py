@@ -14,16 +14,11 @@ MAX_CHARACTERS = 4096
 MAX_SOURCE_BYTES = 32_768
 
 _LINKS = {"text_link", "text_mention"}
-_TOKEN = re.compile(
-    r"""\\[\x01-\x7e]                        # an escaped character
-      | ```(?:\\[\x01-\x7e]|(?!```)[^\\]|\\)*```  # a block of code
-      | `(?:\\[\x01-\x7e]|[^`\\]|\\)*`       # code
-      | \]\((?:\\[\x01-\x7e]|[^)\\]|\\)*\)   # a link's target
-      | (?P<other>!\[)                       # a custom emoji or a time
-      | (?P<link>\[)
-    """,
-    re.VERBOSE | re.DOTALL,
-)
+_ESCAPED = r"\\[\x01-\x7e]|\\(?![\x01-\x7e])"
+_CODE = rf"`(?!``)(?:{_ESCAPED}|[^`\\])*`"
+_BLOCK = rf"```(?:{_ESCAPED}|{_CODE}|[^`\\])*```"
+_TARGET = rf"\]\((?:{_ESCAPED}|[^)\\])*\)"
+_TOKEN = re.compile(rf"{_ESCAPED}|{_BLOCK}|{_CODE}|{_TARGET}|!\[|(?P<link>\[)")
 
 
 class Refused(ValueError):  # noqa: N818 - named by what happened, like RetryLater
