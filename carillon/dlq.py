@@ -175,7 +175,7 @@ def _expired(letter: DeadLetter) -> bool:
     return until.tzinfo is not None and until < datetime.now(UTC)
 
 
-def _payload(letter: DeadLetter) -> Any:  # noqa: ANN401 - whatever was published
+def _payload(letter: DeadLetter) -> Any:
     try:
         return orjson.loads(letter.payload)
     except orjson.JSONDecodeError:

@@ -14,11 +14,11 @@ console = Console(highlight=False)
 
 def fail(message: str, *, code: int = 2) -> NoReturn:
     """End the command with one line on stderr."""
-    print(f"carillon: {message}", file=sys.stderr)  # noqa: T201 - a command's error
+    print(f"carillon: {message}", file=sys.stderr)
     raise typer.Exit(code)
 
 
-def print_json(value: Any) -> None:  # noqa: ANN401 - anything that JSON can say
+def print_json(value: Any) -> None:
     """Print a value as indented JSON."""
     text = orjson.dumps(value, default=_plain, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS)
     sys.stdout.write(text.decode() + "\n")

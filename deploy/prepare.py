@@ -22,7 +22,7 @@ NEEDED_PAYLOAD = 64 * 1024
 ATTEMPTS = 30
 
 
-class NotPrepared(Exception):  # noqa: N818 - named for the state it reports
+class NotPrepared(Exception):
     """Something is not as production needs it; the message says what, and what to do."""
 
 
@@ -114,7 +114,7 @@ async def _monitor(url: str) -> dict[str, object]:
 async def _prepare_patiently(settings: PrepareSettings) -> None:
     for attempt in range(1, ATTEMPTS + 1):
         try:
-            await prepare(settings, lambda line: print(line, flush=True))  # noqa: T201 - a command's output
+            await prepare(settings, lambda line: print(line, flush=True))
         except Exception as error:
             if not is_unavailable(error) or attempt == ATTEMPTS:
                 raise
@@ -126,13 +126,13 @@ async def _prepare_patiently(settings: PrepareSettings) -> None:
 def main(arguments: Sequence[str] = ()) -> int:
     """Prepare by the settings of the environment; return the exit code."""
     if arguments:
-        print("deploy.prepare takes no arguments: it reads the environment", file=sys.stderr)  # noqa: T201
+        print("deploy.prepare takes no arguments: it reads the environment", file=sys.stderr)
         return 2
     settings = shared_settings.load(PrepareSettings)
     try:
         asyncio.run(_prepare_patiently(settings))
     except NotPrepared as problem:
-        print(f"carillon: {problem}", file=sys.stderr)  # noqa: T201 - a command's error
+        print(f"carillon: {problem}", file=sys.stderr)
         return 1
     return 0
 

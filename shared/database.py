@@ -58,22 +58,22 @@ class Database:
         async with self._engine.begin() as connection:
             yield connection
 
-    async def rows(self, statement: Executable, /, **parameters: Any) -> Sequence[RowMapping]:  # noqa: ANN401 - values of SQL
+    async def rows(self, statement: Executable, /, **parameters: Any) -> Sequence[RowMapping]:
         """Run one statement in a transaction of its own and return its rows."""
         async with self._engine.begin() as connection:
             return (await connection.execute(statement, parameters)).mappings().all()
 
-    async def row(self, statement: Executable, /, **parameters: Any) -> RowMapping | None:  # noqa: ANN401 - values of SQL
+    async def row(self, statement: Executable, /, **parameters: Any) -> RowMapping | None:
         """Run one statement and return its first row, or None."""
         async with self._engine.begin() as connection:
             return (await connection.execute(statement, parameters)).mappings().first()
 
-    async def value(self, statement: Executable, /, **parameters: Any) -> Any:  # noqa: ANN401 - values of SQL
+    async def value(self, statement: Executable, /, **parameters: Any) -> Any:
         """Run one statement and return the first column of its first row, or None."""
         async with self._engine.begin() as connection:
             return (await connection.execute(statement, parameters)).scalar()
 
-    async def execute(self, statement: Executable, /, **parameters: Any) -> int:  # noqa: ANN401 - values of SQL
+    async def execute(self, statement: Executable, /, **parameters: Any) -> int:
         """Run one statement and return how many rows it touched."""
         async with self._engine.begin() as connection:
             return (await connection.execute(statement, parameters)).rowcount

@@ -31,7 +31,7 @@ class Settings(BaseSettings):
 
     secret_words: ClassVar[tuple[str, ...]] = ("password", "token", "secret", "key", "database_url", "bots")
 
-    def __init__(self, **values: Any) -> None:  # noqa: ANN401 - fields of any type
+    def __init__(self, **values: Any) -> None:
         for name in type(self).model_fields:
             if name not in values and (found := _from_file(name.upper())) is not None:
                 values[name] = found
@@ -56,7 +56,7 @@ def load(settings: type[SettingsT]) -> SettingsT:
         raise SystemExit(2) from None
 
 
-class UnreadableFile(Exception):  # noqa: N818 - named for what is wrong
+class UnreadableFile(Exception):
     """A `<NAME>_FILE` variable names a file that cannot be read."""
 
 

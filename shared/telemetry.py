@@ -152,14 +152,14 @@ def _configure_logs(service: str, level: str) -> None:
 
 
 def _adder(service: str) -> structlog.typing.Processor:
-    def add(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:  # noqa: ANN401 - structlog's shape
+    def add(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
         event["service"] = service
         return event
 
     return add
 
 
-def _add_trace(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:  # noqa: ANN401 - structlog's shape
+def _add_trace(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     found = trace.get_current_span().get_span_context()
     if found.is_valid:
         event["trace_id"] = f"{found.trace_id:032x}"
@@ -169,7 +169,7 @@ def _add_trace(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> M
 
 def _without_traceback(
     _logger: Any, _method: str, event: MutableMapping[str, Any]
-) -> MutableMapping[str, Any]:  # noqa: ANN401 - structlog's shape
+) -> MutableMapping[str, Any]:
     """Reduce a library's traceback to the error's class: its text may hold addresses and values."""
     info = event.pop("exc_info", None)
     error = info[1] if isinstance(info, tuple) else info if isinstance(info, BaseException) else None
@@ -180,12 +180,12 @@ def _without_traceback(
     return event
 
 
-def redact(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:  # noqa: ANN401 - structlog's shape
+def redact(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """Take bot tokens and registered secrets out of every field."""
     return {name: _redacted(value) for name, value in event.items()}
 
 
-def _redacted(value: Any) -> Any:  # noqa: ANN401 - whatever was logged
+def _redacted(value: Any) -> Any:
     if isinstance(value, str):
         for secret in _secrets:
             value = value.replace(secret, "***")

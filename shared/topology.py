@@ -2,7 +2,15 @@
 
 from dataclasses import dataclass
 
-from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy, DiscardPolicy, RetentionPolicy, StorageType, StreamConfig
+from nats.js.api import (
+    AckPolicy,
+    ConsumerConfig,
+    DeliverPolicy,
+    DiscardPolicy,
+    RetentionPolicy,
+    StorageType,
+    StreamConfig,
+)
 
 DEDUPE_WINDOW_SECONDS = 3600
 MIB = 1024 * 1024

@@ -19,7 +19,7 @@ READY_SECONDS = 60.0
 _PR_SET_PDEATHSIG = 1
 
 
-class NotReady(Exception):  # noqa: N818 - named for the state it reports
+class NotReady(Exception):
     """A service did not become ready; the message names it and where its log lies."""
 
 

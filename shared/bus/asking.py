@@ -43,7 +43,7 @@ def answering(query_class: type[QueryT], handler: Callable[[QueryT], Awaitable[V
     return Answering(query_class, handler)
 
 
-async def ask(client: Client, query: Query[ReplyT], *, timeout: float) -> ReplyT:  # noqa: ASYNC109 - it bounds the broker's request
+async def ask(client: Client, query: Query[ReplyT], *, timeout: float) -> ReplyT:
     """Ask, and return the answer; raises Refusal, or NoAnswer when none came in time."""
     name = f"{query.service}.{query.name}"
     with telemetry.span(f"ask {name}"):

@@ -125,7 +125,7 @@ class Bus:
                 )
             await self._publisher.publish(event.subject(), payload, headers, seconds=seconds)
 
-    async def ask(self, query: Query[ReplyT], *, timeout: float = 5.0) -> ReplyT:  # noqa: ASYNC109 - it bounds the broker's request
+    async def ask(self, query: Query[ReplyT], *, timeout: float = 5.0) -> ReplyT:
         """Ask another service; raises Refusal, or NoAnswer when none came in time."""
         return await ask(self._client, query, timeout=timeout)
 

@@ -39,7 +39,7 @@ STOP_SECONDS = 30.0
 log = telemetry.logger(__name__)
 
 
-class _Unparsable(Exception):  # noqa: N818 - never leaves this module
+class _Unparsable(Exception):
     """The message is not an event that this durable handles."""
 
 
@@ -270,11 +270,13 @@ class Consumption:
 
     async def _handle_batch(self, batch: Sequence[Arrived]) -> None:
         """Handle many at once; whatever goes wrong, handle them again one by one."""
+        route = self._consumer.batch_route
+        assert route is not None  # noqa: S101 - only consumers of batches come here
         events: list[Event] = []
         parsed: list[Arrived] = []
         for arrived in batch:
             try:
-                events.append(self._decode(self._batch_class, arrived))
+                events.append(self._decode(route.event_class, arrived))
                 parsed.append(arrived)
             except _Unparsable:
                 await self._handle(arrived)
@@ -286,7 +288,7 @@ class Consumption:
             return
         try:
             with telemetry.batch_span(f"handle {self._durable.name}", [a.headers for a in parsed]):
-                await self._batch_handle(events)
+                await route.handle(events)
         except Exception as error:  # noqa: BLE001 - the outermost boundary of every handler
             log.warning(
                 "batch_failed", durable=self._durable.name, error=type(error).__name__, size=len(parsed)

@@ -1,7 +1,7 @@
 """What the bus says when it cannot do what it was asked."""
 
 
-class RetryLater(Exception):  # noqa: N818 - an instruction to the bus rather than an error
+class RetryLater(Exception):
     """Says that nothing happened and that the event is to be handled again in so many seconds.
 
     It is not counted as a try. Longer waits than `MAX_SECONDS` belong into a table.
@@ -14,19 +14,19 @@ class RetryLater(Exception):  # noqa: N818 - an instruction to the bus rather th
         self.seconds = min(seconds, self.MAX_SECONDS)
 
 
-class BusUnavailable(Exception):  # noqa: N818 - named for the state of the broker
+class BusUnavailable(Exception):
     """The broker did not confirm in time: the outcome is unknown, publish again with the same id."""
 
 
-class TooLarge(Exception):  # noqa: N818 - named for what is wrong with the event
+class TooLarge(Exception):
     """The event is larger than the broker takes; publishing it would make the broker hang up."""
 
 
-class NoAnswer(Exception):  # noqa: N818 - named for what happened
+class NoAnswer(Exception):
     """The service that was asked did not answer in time; whether it did what was asked is unknown."""
 
 
-class Refusal(Exception):  # noqa: N818 - an answer rather than an error
+class Refusal(Exception):
     """A service's considered no: raised by whoever answers, and raised again at whoever asked.
 
     `status`, `title` and `detail` are those of an RFC 9457 problem; `extra` holds further members.

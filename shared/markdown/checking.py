@@ -21,7 +21,7 @@ _TARGET = rf"\]\((?:{_ESCAPED}|[^)\\])*\)"
 _TOKEN = re.compile(rf"{_ESCAPED}|{_BLOCK}|{_CODE}|{_TARGET}|!\[|(?P<link>\[)")
 
 
-class Refused(ValueError):  # noqa: N818 - named by what happened, like RetryLater
+class Refused(ValueError):
     """A text, or its buttons, that Telegram would refuse or show otherwise than written.
 
     `problems` are sentences for its author; Telegram's own words wherever it has any.

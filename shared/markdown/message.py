@@ -9,7 +9,7 @@ from shared.markdown.parsing import link_problem
 _DIVIDER = "─" * 16
 
 
-class BadLink(ValueError):  # noqa: N818 - named by what happened, like RetryLater
+class BadLink(ValueError):
     """A link that Telegram would show as bare text."""
 
 

@@ -56,7 +56,7 @@ class ParseError(ValueError):
     """Telegram's parser refuses the source; the message is Telegram's own, without any prefix."""
 
 
-class EmptyText(ValueError):  # noqa: N818 - named by what happened, like RetryLater
+class EmptyText(ValueError):
     """Nothing visible is left of a text; the message is Telegram's own, without prefix."""
 
     def __init__(self) -> None:

@@ -36,7 +36,7 @@ def check(service: str, url: str) -> None:
     command.check(configuration(service, url))
 
 
-def create_attempts(op: Any) -> None:  # noqa: ANN401 - Alembic's operations proxy is a module
+def create_attempts(op: Any) -> None:
     """Create the bus's table of attempts, in a service's first migration."""
     op.create_table(
         "bus_attempts",
@@ -49,6 +49,6 @@ def create_attempts(op: Any) -> None:  # noqa: ANN401 - Alembic's operations pro
     )
 
 
-def drop_attempts(op: Any) -> None:  # noqa: ANN401 - Alembic's operations proxy is a module
+def drop_attempts(op: Any) -> None:
     """Drop the bus's table of attempts."""
     op.drop_table("bus_attempts")

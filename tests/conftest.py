@@ -1,0 +1,107 @@
+"""Fixtures that every level shares: a PostgreSQL and a broker per worker, and a fresh database per test."""
+
+import asyncio
+import itertools
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import asyncpg
+import pytest
+
+from devstack.nats import Nats
+from devstack.postgres import Postgres
+from shared.bus.provisioning import Provisioner
+from shared.migrations import migrate
+
+FreshDatabase = Callable[[str], Awaitable[str]]
+T = TypeVar("T")
+
+_numbers = itertools.count()
+
+
+class Background(Generic[T]):
+    """Keeps an async context open on a loop of its own thread: it outlives the loops of the tests."""
+
+    def __init__(self, opened: Callable[[], AbstractAsyncContextManager[T]]) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+        self._context: AbstractAsyncContextManager[T] | None = None
+        self.value: T = self.run(self._enter(opened))
+
+    def run(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
+        """Run a coroutine on the background loop."""
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(120)
+
+    async def _enter(self, opened: Callable[[], AbstractAsyncContextManager[T]]) -> T:
+        self._context = opened()
+        return await self._context.__aenter__()
+
+    async def _leave(self) -> None:
+        assert self._context is not None
+        await self._context.__aexit__(None, None, None)
+
+    def close(self) -> None:
+        """Leave the context and end the thread."""
+        self.run(self._leave())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(10)
+        self._loop.close()
+
+
+@pytest.fixture(scope="session")
+def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+    """A PostgreSQL server per worker; `url` names its superuser."""
+    folder = tmp_path_factory.mktemp("postgres")
+    background = Background(lambda: Postgres.open(folder, ephemeral=True))
+    yield background.value
+    background.close()
+
+
+@pytest.fixture(scope="session")
+def nats_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nats]:
+    """A nats-server per worker, without streams: shared by tests that do not kill it."""
+    folder = tmp_path_factory.mktemp("nats")
+    background = Background(lambda: Nats.open(folder))
+    yield background.value
+    background.close()
+
+
+@pytest.fixture
+async def prepared_nats(tmp_path: Path) -> AsyncIterator[Nats]:
+    """A nats-server of the test's own, with the topology and an ack wait of two seconds."""
+    async with Nats.open(tmp_path / "nats") as server:
+        async with Provisioner.open(server.url, ack_wait_seconds=2) as provisioner:
+            await provisioner.apply()
+        yield server
+
+
+@pytest.fixture(scope="session")
+def template_databases() -> dict[str, str]:
+    """The migrated databases that fresh ones are copied from, by service."""
+    return {}
+
+
+@pytest.fixture
+def fresh_database(postgres_server: Postgres, template_databases: dict[str, str]) -> FreshDatabase:
+    """A function that makes a database for a service, migrated, and returns its URL."""
+    base = postgres_server.url.rsplit("/", 1)[0]
+
+    async def make(service: str) -> str:
+        admin = await asyncpg.connect(postgres_server.url)
+        try:
+            if service not in template_databases:
+                template = f"template_{service}"
+                await admin.execute(f"CREATE DATABASE {template}")
+                await asyncio.to_thread(migrate, service, f"{base}/{template}")
+                template_databases[service] = template
+            name = f"{service}_{next(_numbers)}"
+            await admin.execute(f"CREATE DATABASE {name} TEMPLATE {template_databases[service]}")
+        finally:
+            await admin.close()
+        return f"{base}/{name}"
+
+    return make
