@@ -7,7 +7,7 @@ from services.clicks import api, handlers
 from services.clicks.settings import ClicksSettings
 from services.clicks.store import Clicks
 from shared.bus import Bus, answering, on_batch
-from shared.database import Attempts, Database
+from shared.database import Attempts, Database, is_unavailable
 from shared.events import ButtonClicked, PromoPosted
 from shared.queries import CountClicks, ListClicks
 from shared.service import Service
@@ -18,7 +18,12 @@ async def app(settings: ClicksSettings, service: Service) -> AsyncIterator[None]
     """Run clicks until the context is left."""
     async with (
         Database.open(settings.clicks_database_url) as database,
-        Bus.open(settings.nats_url, service=service.name, retry_seconds=settings.retry_seconds) as bus,
+        Bus.open(
+            settings.nats_url,
+            service=service.name,
+            retry_seconds=settings.retry_seconds,
+            on_failure=service.stop,
+        ) as bus,
     ):
         service.ready_when("database", database.reachable)
         service.ready_when("broker", bus.connected)
@@ -28,16 +33,19 @@ async def app(settings: ClicksSettings, service: Service) -> AsyncIterator[None]
             bus.answer(
                 answering(ListClicks, lambda query: api.list_clicks(query, clicks)),
                 answering(CountClicks, lambda query: api.count_clicks(query, clicks)),
+                is_unavailable=is_unavailable,
             ),
             bus.consume_batches(
                 "clicks_posts",
                 on_batch(PromoPosted, lambda posts: handlers.promo_posted(posts, clicks)),
                 attempts=attempts,
+                is_unavailable=is_unavailable,
             ),
             bus.consume_batches(
                 "clicks_presses",
                 on_batch(ButtonClicked, lambda presses: handlers.button_clicked(presses, clicks)),
                 attempts=attempts,
+                is_unavailable=is_unavailable,
             ),
         ):
             yield

@@ -1,7 +1,7 @@
 """Presses and posts: what is written, and what is asked of them."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -98,7 +98,7 @@ class Clicks:
         return sums
 
 
-def _json(metadata: dict[str, object] | None) -> str | None:
+def _json(metadata: Mapping[str, object] | None) -> str | None:
     return None if metadata is None else orjson.dumps(metadata).decode()
 
 
