@@ -1,0 +1,104 @@
+"""What is to be sent, whichever event asked for it."""
+
+from datetime import datetime
+from typing import Self
+from uuid import UUID
+
+from pydantic import AwareDatetime
+
+from shared.events import (
+    DEFAULT_CHAIN,
+    Address,
+    Body,
+    Channel,
+    Lane,
+    MessageRequested,
+    PromoDue,
+    PromoRef,
+    Value,
+    Variable,
+)
+
+
+class Request(Value):
+    """A message as the ledger keeps it; `id` is the message's id."""
+
+    id: UUID
+    lane: Lane
+    channels: tuple[Channel, ...]
+    user_id: UUID | None = None
+    address: Address | None = None
+    bot: str | None = None
+    template: str | None = None
+    variables: dict[str, Variable] = {}
+    body: Body | None = None
+    reply_to_message_id: int | None = None
+    edit_message_id: int | None = None
+    expires_at: AwareDatetime
+    not_before: AwareDatetime | None = None
+    campaign_id: UUID | None = None
+    promo: PromoRef | None = None
+    requested_at: datetime
+
+    @property
+    def type(self) -> str:
+        """The template's name, `promo` or `body`: bounded, for labels."""
+        return "promo" if self.promo else self.template or "body"
+
+    @classmethod
+    def of_message(cls, event: MessageRequested, default_chain: tuple[Channel, ...] = DEFAULT_CHAIN) -> Self:
+        """Return the request of a MessageRequested."""
+        fields = event.model_dump(exclude={"at", "channels", "metadata"})
+        return cls(**fields, channels=event.channels or default_chain, requested_at=event.at)
+
+    @classmethod
+    def of_promo(cls, event: PromoDue) -> Self:
+        """Return the request of a PromoDue."""
+        return cls(
+            id=event.id,
+            lane=Lane.PROMO,
+            channels=(Channel.TELEGRAM,),
+            address=Address(telegram_chat_id=event.chat_id),
+            bot=event.bot,
+            body=Body(
+                text=event.text,
+                format="markdown_v2",
+                buttons=((event.button,),) if event.button else (),
+            ),
+            expires_at=event.until,
+            promo=PromoRef(
+                schedule_id=event.schedule_id, slot=event.slot, promo_id=event.promo_id, payload=event.payload
+            ),
+            requested_at=event.at,
+        )
+
+
+class Delivery(Value):
+    """A message over one channel, with what is known of it when its next attempt is due."""
+
+    id: UUID
+    request: Request
+    channel: Channel
+    position: int
+    attempt: int
+    tries: int
+    greylists: int
+    resent: bool
+    cancelled: bool
+
+    @property
+    def next_channel(self) -> Channel | None:
+        """The channel that follows in the chain."""
+        following = self.request.channels[self.position + 1 :]
+        return following[0] if following else None
+
+
+class Recipient(Value):
+    """Where somebody can be reached, and whether they want to be."""
+
+    user_id: UUID | None = None
+    email: str | None = None
+    telegram_chat_id: int | None = None
+    bot: str | None = None
+    language: str | None = None
+    opted_out: bool = False
