@@ -124,11 +124,17 @@ class Call:
         """What exists."""
         return self.cloud.world
 
-    def json(self, name: str, fault: str) -> Any:
-        """Return a JSON argument, None where it is absent or empty; raises Refused with the text `fault`."""
+    def json(self, name: str, fault: str, *, null: str | None = None) -> Any:
+        """Return a JSON argument, None where it is absent or empty.
+
+        Raises Refused with the text `fault` where it is not JSON, with `null` where it is a null.
+        """
         if not self.arguments.text(name):
             return None
         try:
-            return self.arguments.json(name)
+            value = self.arguments.json(name)
         except ValueError:
             raise bad_request(fault) from None
+        if value is None:
+            raise bad_request(null or fault)
+        return value

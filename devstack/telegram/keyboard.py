@@ -18,11 +18,12 @@ Markup = dict[str, Any]
 
 def read(call: Call) -> Markup | None:
     """Return the markup with its buttons' shapes checked; raises Refused."""
-    given = call.json("reply_markup", "can't parse reply keyboard markup JSON object")
+    not_an_object = "object expected as reply markup"
+    given = call.json("reply_markup", "can't parse reply keyboard markup JSON object", null=not_an_object)
     if given is None:
         return None
     if not isinstance(given, dict):
-        raise bad_request("object expected as reply markup")
+        raise bad_request(not_an_object)
     if "inline_keyboard" not in given:
         return {name: given[name] for name in _OTHERS if name in given} or None
     rows = given["inline_keyboard"]
