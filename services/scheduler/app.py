@@ -14,8 +14,9 @@ from services.scheduler.settings import SchedulerSettings
 from services.scheduler.store import Catalogue, PromoLog, Schedules, Slots
 from shared import markdown, queries, telemetry
 from shared.bus import Answering, Bus, Route, answering, on
-from shared.database import Attempts, Database
+from shared.database import Attempts, Database, is_unavailable
 from shared.events import (
+    Button,
     MessageAmbiguous,
     MessageFailed,
     MessageSent,
@@ -37,7 +38,12 @@ async def app(settings: SchedulerSettings, service: Service) -> AsyncIterator[No
     """Run scheduler until the context is left."""
     async with (
         Database.open(settings.scheduler_database_url) as database,
-        Bus.open(settings.nats_url, service=service.name, retry_seconds=settings.retry_seconds) as bus,
+        Bus.open(
+            settings.nats_url,
+            service=service.name,
+            retry_seconds=settings.retry_seconds,
+            on_failure=service.stop,
+        ) as bus,
     ):
         service.ready_when("database", database.reachable)
         service.ready_when("broker", bus.connected)
@@ -46,9 +52,16 @@ async def app(settings: SchedulerSettings, service: Service) -> AsyncIterator[No
         attempts = Attempts(database)
         promo_log = PromoLog(database)
         async with (
-            bus.consume("scheduler_promos", *promo_routes(promo_log), attempts=attempts),
-            bus.consume("scheduler_outcomes", *outcome_routes(promo_log), attempts=attempts),
-            bus.answer(*answers(database, clock)),
+            bus.consume(
+                "scheduler_promos", *promo_routes(promo_log), attempts=attempts, is_unavailable=is_unavailable
+            ),
+            bus.consume(
+                "scheduler_outcomes",
+                *outcome_routes(promo_log),
+                attempts=attempts,
+                is_unavailable=is_unavailable,
+            ),
+            bus.answer(*answers(database, clock), is_unavailable=is_unavailable),
             ticking(clock, service),
         ):
             yield
@@ -71,13 +84,13 @@ async def settle(settings: SchedulerSettings, schedules: Schedules, catalogue: C
 
 
 def shipped_texts() -> dict[str, str]:
-    """Render the shipped promos; raises where Telegram would refuse one."""
+    """Render the shipped promos by template; raises where Telegram would refuse one."""
     templates = Templates.load(TEMPLATES)
-    texts = {
-        promo.id: templates.render(promo.id, "telegram", {"title": promo.title}).text for promo in SHIPPED
-    }
-    for text in texts.values():
-        markdown.check(text)
+    texts = {}
+    for promo in SHIPPED:
+        text = templates.render(promo.id, "telegram", {"title": promo.title}).text
+        markdown.check(text, buttons=[[Button(text=promo.cta_text, payload=promo.payload)]])
+        texts[promo.id] = text
     return texts
 
 

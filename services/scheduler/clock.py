@@ -4,8 +4,6 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from services.scheduler.domain.decision import Slot, Stop
 from services.scheduler.store import Slots
 from shared import telemetry
@@ -43,13 +41,13 @@ class Clock:
         """Tick when the next slot is due, and at least every second; an outage is waited for."""
         while True:
             self._woken.clear()
-            sleep = LONGEST_SLEEP_SECONDS
-            try:
-                sleep = await self.tick()
-            except (BusUnavailable, SQLAlchemyError, OSError) as error:
-                if not isinstance(error, BusUnavailable) and not is_unavailable(error):
-                    raise
-                log.warning("clock_waits_for_outage", error=type(error).__name__)
+            # gather hands an error over as a value: an outage is told from the unforeseen, which is raised.
+            (sleep,) = await asyncio.gather(self.tick(), return_exceptions=True)
+            if isinstance(sleep, BaseException):
+                if not isinstance(sleep, BusUnavailable) and not is_unavailable(sleep):
+                    raise sleep
+                log.warning("clock_waits_for_outage", error=type(sleep).__name__)
+                sleep = LONGEST_SLEEP_SECONDS
             try:
                 await asyncio.wait_for(self._woken.wait(), sleep)
             except TimeoutError:

@@ -23,7 +23,8 @@ async def promo_due(due: PromoDue, promo_log: PromoLog) -> None:
 
 async def slot_skipped(skipped: SlotSkipped, promo_log: PromoLog) -> None:
     """Log that a slot passed without a post."""
-    await promo_log.record_skipped(skipped)
+    if await promo_log.record_skipped(skipped):
+        metrics.SLOTS_SKIPPED.labels(reason=skipped.reason).inc()
 
 
 async def promo_posted(outcome: PromoPosted, promo_log: PromoLog) -> None:

@@ -9,7 +9,6 @@ from services.scheduler.domain.catalogue import Promo
 from shared import ids
 from shared.events import Button, PromoCancelled, PromoDue, SlotSkipped, promo_due_id
 
-
 Reason = Literal["missed", "no_promo", "no_chats", "stopped"]
 
 

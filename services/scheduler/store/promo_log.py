@@ -85,9 +85,9 @@ class PromoLog:
             due_at=due.at,
         )
 
-    async def record_skipped(self, skipped: SlotSkipped) -> None:
-        """Record that a slot passed without a post."""
-        await self._database.execute(
+    async def record_skipped(self, skipped: SlotSkipped) -> bool:
+        """Record that a slot passed without a post; say whether that is news."""
+        recorded = await self._database.execute(
             _RECORD_SKIPPED,
             id=skipped.id,
             schedule_id=skipped.schedule_id,
@@ -95,6 +95,7 @@ class PromoLog:
             reason=skipped.reason,
             due_at=skipped.at,
         )
+        return recorded > 0
 
     async def record_outcome(self, outcome: Outcome, promo: PromoRef) -> Recorded:
         """Record what became of a post, unless more is known already."""

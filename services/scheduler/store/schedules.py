@@ -21,7 +21,7 @@ from shared.queries import ScheduleChanged, ScheduleView
 Change = Callable[[AsyncConnection, RowMapping, datetime], Awaitable[bool]]
 
 
-class UnknownSchedule(Exception):  # noqa: N818 - named for what is wrong with the question
+class UnknownSchedule(Exception):
     """There is no schedule of that id."""
 
 
