@@ -58,6 +58,23 @@ class Window:
         self._passed.append(at)
 
 
+class Gate:
+    """A limit, and until when it stays shut after a refusal."""
+
+    def __init__(self, limit: Limit) -> None:
+        self.limit = limit
+        self._shut_until = -1e18
+
+    def wait(self, now: float) -> float:
+        """Return the seconds until the next message may pass."""
+        return max(self.limit.wait(now), self._shut_until - now, 0.0)
+
+    def shut(self, until: float, now: float) -> None:
+        """Let nothing pass until then; a refusal while it is shut changes nothing."""
+        if self._shut_until <= now:
+            self._shut_until = until
+
+
 @dataclass(frozen=True)
 class Rules:
     """The limits; waits of at most `hidden_seconds` are held and then succeed, as Telegram does up to 8 s."""
@@ -77,15 +94,13 @@ class Flood:
     """The limits at work, for every bot and chat."""
 
     def __init__(self, rules: Rules) -> None:
-        self.refused = 0
         self.change(rules)
 
     def change(self, rules: Rules) -> None:
         """Take new rules and forget what has passed."""
         self.rules = rules
-        self._over_chats: dict[tuple[int, bool], Limit] = {}
-        self._chats: dict[tuple[int, int], Limit] = {}
-        self._penalties: dict[tuple[int, int], float] = {}
+        self._over_chats: dict[tuple[int, bool], Gate] = {}
+        self._chats: dict[tuple[int, int], Gate] = {}
 
     def admit(self, bot_id: int, chat_id: int, *, private: bool, paid: bool, now: float) -> float:
         """Let a message pass and return the seconds to hold it (0 unless waits are hidden).
@@ -94,46 +109,33 @@ class Flood:
         """
         if not self.rules.enabled:
             return 0.0
-        keys = (bot_id, 0), (bot_id, chat_id)
-        limits = self._over_all(bot_id, paid=paid), self._in_chat(keys[1], private=private)
-        waits = [
-            max(limit.wait(now), self._penalties.get(key, 0.0) - now)
-            for key, limit in zip(keys, limits, strict=True)
-        ]
-        hold = max(0.0, *waits)
+        gates = self._over_all(bot_id, paid=paid), self._in_chat(bot_id, chat_id, private=private)
+        hold, strictest = max(((gate.wait(now), gate) for gate in gates), key=lambda each: each[0])
         if hold > self.rules.hidden_seconds:
-            self._punish(keys[0] if waits[0] >= waits[1] else keys[1], hold, now)
-        for limit in limits:
-            limit.take(now + hold)
+            refused = too_many_requests(hold)
+            strictest.shut(now + (refused.parameters or {})["retry_after"], now)
+            raise refused
+        for gate in gates:
+            gate.limit.take(now + hold)
         return hold
 
-    def _punish(self, key: tuple[int, int], wait: float, now: float) -> None:
-        refusal = too_many_requests(wait)
-        retry_after = (refusal.parameters or {})["retry_after"]
-        if self._penalties.get(key, 0.0) <= now:
-            if len(self._penalties) >= MOST_CHATS:
-                self._penalties.clear()
-            self._penalties[key] = now + retry_after
-        self.refused += 1
-        raise refusal
-
-    def _over_all(self, bot_id: int, *, paid: bool) -> Limit:
+    def _over_all(self, bot_id: int, *, paid: bool) -> Gate:
         key = (bot_id, paid)
         if key not in self._over_chats:
             rate = self.rules.paid_rate if paid else self.rules.global_rate
             burst = max(1, int(rate)) if paid else self.rules.global_burst
-            self._over_chats[key] = Bucket(rate, burst)
+            self._over_chats[key] = Gate(Bucket(rate, burst))
         return self._over_chats[key]
 
-    def _in_chat(self, key: tuple[int, int], *, private: bool) -> Limit:
-        limit = self._chats.get(key)
-        if limit is None:
+    def _in_chat(self, bot_id: int, chat_id: int, *, private: bool) -> Gate:
+        gate = self._chats.get((bot_id, chat_id))
+        if gate is None:
             if len(self._chats) >= MOST_CHATS:
                 self._chats.pop(next(iter(self._chats)))
             rules = self.rules
-            limit = self._chats[key] = (
+            gate = self._chats[bot_id, chat_id] = Gate(
                 Bucket(rules.private_rate, rules.private_burst)
                 if private
                 else Window(rules.group_count, rules.group_seconds)
             )
-        return limit
+        return gate
