@@ -1,0 +1,269 @@
+"""The push channel against the push service: each row of the requirements' table."""
+
+import json
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+
+import pytest
+from aiohttp import web
+
+from devstack.control import serving
+from devstack.push import PushService
+from devstack.push.faults import PushFault
+from services.senders.channels.push import PushChannel
+from services.senders.channels.vapid import VapidTokens
+from services.senders.domain.sending import Answer, Later, Outgoing, PushTarget, Refused, Sent, Stopped
+from shared import ids
+from shared.events import PushSubscription
+
+Notifications = Callable[..., Outgoing]
+
+
+def now() -> datetime:
+    """Tell the time."""
+    return datetime.now(UTC)
+
+
+def subscription_of(item: Outgoing) -> PushSubscription:
+    """Return where an item goes."""
+    assert isinstance(item.to, PushTarget)
+    return item.to.subscription
+
+
+async def test_a_notification_arrives_as_the_worker_shows_it(
+    push: PushChannel, service: PushService, notification: Notifications
+) -> None:
+    """Title, body, icon, badge, tag and data arrive; what is not given is left out."""
+    item = notification(
+        content={"icon": "/icon.png", "badge": "/badge.png", "url": "/dashboard", "urgency": "high"}
+    )
+    bare = notification()
+    answers = [await push.send(each) for each in (item, bare)]
+    full, plain = service.memory.messages
+    assert answers == [Sent(f"{service.url}/messages/{each.id}") for each in (full, plain)]
+    assert json.loads(full.payload) == {
+        "title": "🚨 close by hand", "body": "Grüße", "icon": "/icon.png", "badge": "/badge.png",
+        "tag": ids.to_short(item.delivery_id), "data": {"url": "/dashboard", "urgency": "high"},
+    }  # fmt: skip
+    assert set(json.loads(plain.payload)) == {"title", "body", "tag", "data"}
+    assert (full.urgency, plain.urgency) == ("high", "normal")
+
+
+async def test_topic_and_tag_collapse_a_repeat(
+    push: PushChannel, service: PushService, notification: Notifications
+) -> None:
+    """The topic is the delivery's id, or the one that was asked for, and the tag is the same."""
+    for item, topic in (
+        (given := notification(), ids.to_short(given.delivery_id)),
+        (notification(content={"topic": "position-7"}), "position-7"),
+    ):
+        assert isinstance(await push.send(item), Sent)
+        message = service.memory.messages[-1]
+        assert (message.topic, json.loads(message.payload)["tag"]) == (topic, topic)
+
+
+@pytest.mark.parametrize(
+    ("left", "ttl"),
+    [(timedelta(minutes=10), 600), (timedelta(days=90), 28 * 86_400), (timedelta(seconds=-5), 0)],
+)
+async def test_ttl_follows_from_the_expiry(
+    push: PushChannel, service: PushService, notification: Notifications, left: timedelta, ttl: int
+) -> None:
+    """The service keeps a message as long as it is worth delivering, four weeks at most, never below 0."""
+    await push.send(notification(expires_at=now() + left))
+    assert ttl - 2 <= service.memory.messages[0].ttl <= ttl
+
+
+async def test_the_limit_is_checked_before_sending(
+    push: PushChannel, service: PushService, notification: Notifications
+) -> None:
+    """A payload of 3993 bytes goes out, one of 3994 is refused here."""
+    overhead = len('{"title":"t","body":"","tag":"1234567890123456789012","data":{"urgency":"normal"}}')
+    fits = {"title": "t", "body": "x" * (3993 - overhead)}
+    assert isinstance(await push.send(notification(content=fits)), Sent)
+    assert service.memory.messages[0].size == 4096
+    requests = service.memory.counts()["requests"]
+    assert await push.send(notification(content={**fits, "body": fits["body"] + "x"})) == Refused("too_large")
+    assert service.memory.counts()["requests"] == requests
+
+
+@pytest.mark.parametrize(
+    ("status", "retry_after", "answer"),
+    [
+        (400, None, Refused("rejected")),
+        (404, None, Refused("expired_subscription", suppresses=True)),
+        (410, None, Refused("expired_subscription", suppresses=True)),
+        (413, None, Refused("too_large")),
+        (418, None, Refused("rejected")),
+        (401, None, Stopped("vapid")),
+        (403, None, Stopped("vapid")),
+        (429, 7, Later(7.0, "throttled")),
+        (429, None, Later(None, "throttled")),
+        (429, 10**9, Later(86_400.0, "throttled")),
+        (408, None, Later(None, "no_effect")),
+        (500, None, Later(None, "no_effect")),
+        (503, 120, Later(120.0, "no_effect")),
+    ],
+)
+async def test_a_status_tells_what_became_of_it(
+    push: PushChannel,
+    service: PushService,
+    notification: Notifications,
+    *,
+    status: int,
+    retry_after: int | None,
+    answer: Answer,
+) -> None:
+    """Each status is the answer that the requirements' table says, with the wait that was asked for."""
+    service.memory.faults.add(PushFault(kind="status", status=status, retry_after=retry_after))
+    assert await push.send(notification()) == answer
+    assert service.memory.messages == []
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"), [(format_datetime(now() + timedelta(hours=1), usegmt=False), 3600), ("soon", None)]
+)
+async def test_retry_after_may_be_a_date(
+    push: PushChannel, notification: Notifications, said: str, expected: float | None
+) -> None:
+    """A date is as good as seconds; what is neither leaves the wait to the policy."""
+    began = time.monotonic()
+
+    async def busy(_request: web.Request) -> web.Response:
+        return web.Response(status=429, headers={"Retry-After": said})
+
+    app = web.Application()
+    app.router.add_post("/", busy)
+    keys = subscription_of(notification())
+    async with serving(app, "127.0.0.1", 0) as url:
+        answer = await push.send(notification(keys.model_copy(update={"endpoint": f"{url}/"})))
+    assert isinstance(answer, Later)
+    if expected is None:
+        assert answer.seconds is None
+    else:
+        assert answer.seconds == pytest.approx(expected, abs=60 + time.monotonic() - began)
+
+
+@pytest.mark.parametrize(("kind", "taken"), [("reset_before", 0), ("reset_after", 1)])
+async def test_a_lost_connection_is_never_ambiguous(
+    push: PushChannel, service: PushService, notification: Notifications, kind: str, taken: int
+) -> None:
+    """Before and after the effect alike it is Later: the repeat replaces what may have arrived."""
+    service.memory.faults.add(PushFault.model_validate({"kind": kind}))
+    item = notification()
+    assert await push.send(item) == Later(None, "no_effect")
+    assert len(service.memory.messages) == taken
+    assert isinstance(await push.send(item), Sent)
+    assert service.memory.counts()["repeated"] == taken
+
+
+async def test_nobody_at_the_endpoint_is_tried_again_later(
+    push: PushChannel, notification: Notifications
+) -> None:
+    """A push service that cannot be reached is Later(no_effect)."""
+    async with PushService.open() as gone:
+        made = gone.memory.subscribe(gone.url, None, None)
+    item = notification(PushSubscription.model_validate(made.listing()))
+    assert await push.send(item) == Later(None, "no_effect")
+
+
+async def test_an_expired_subscription_is_refused_and_suppressed(
+    push: PushChannel, service: PushService, notification: Notifications
+) -> None:
+    """404 and 410 say that the subscription is to be deleted."""
+    item = notification()
+    service.memory.subscriptions[subscription_of(item).endpoint.rsplit("/", 1)[1]].expired = True
+    assert await push.send(item) == Refused("expired_subscription", suppresses=True)
+    unknown = subscription_of(item).model_copy(update={"endpoint": f"{service.url}/push/nobody"})
+    assert await push.send(notification(unknown)) == Refused("expired_subscription", suppresses=True)
+
+
+async def test_another_application_servers_subscription_stops(
+    push: PushChannel, service: PushService, notification: Notifications
+) -> None:
+    """A subscription bound to another VAPID key is Stopped(vapid)."""
+    item = notification()
+    name = subscription_of(item).endpoint.rsplit("/", 1)[1]
+    service.memory.subscriptions[name].key = "another"
+    assert await push.send(item) == Stopped("vapid")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"endpoint": "http://push.example.org/x"},
+        {"endpoint": "http://127.0.0.1.example.org/x"},
+        {"endpoint": "ftp://127.0.0.1/x"},
+        {"endpoint": "https://user:password@push.example.org/x"},
+        {"endpoint": "https://[::1]/x"},
+        {"endpoint": "https://"},
+        {"endpoint": "nonsense"},
+        {"endpoint": ""},
+        {"p256dh": "AAAA"},
+        {"p256dh": "%"},
+        {"p256dh": "B" * 87},
+        {"auth": "AAAA"},
+        {"auth": ""},
+    ],
+)
+async def test_a_subscription_that_makes_no_sense_is_refused(
+    push: PushChannel, service: PushService, notification: Notifications, changes: dict[str, str]
+) -> None:
+    """An endpoint that is not https (or loopback) and keys that are none are refused, and suppressed."""
+    good = subscription_of(notification())
+    answer = await push.send(notification(good.model_copy(update=changes)))
+    assert answer == Refused("invalid", suppresses=True)
+    assert service.memory.counts()["requests"] == 0
+
+
+@pytest.mark.parametrize("content", [{"topic": "a" * 33}, {"topic": "a\r\nX: y"}, {"title": "\ud800"}])
+async def test_a_content_that_cannot_be_sent_is_not_the_subscriptions_fault(
+    push: PushChannel, service: PushService, notification: Notifications, content: dict[str, str]
+) -> None:
+    """A malformed topic or text is refused as invalid, and the subscription stays."""
+    assert await push.send(notification(content=content)) == Refused("invalid")
+    assert service.memory.counts()["requests"] == 0
+
+
+async def test_a_redirect_is_not_followed(push: PushChannel, notification: Notifications) -> None:
+    """A push service that points elsewhere is refused: what it points to was never subscribed to."""
+    visited = []
+
+    async def elsewhere(request: web.Request) -> web.Response:
+        visited.append(request.path)
+        return web.Response(status=307, headers={"Location": "/other"})
+
+    app = web.Application()
+    app.router.add_post("/{any:.*}", elsewhere)
+    keys = subscription_of(notification())
+    async with serving(app, "127.0.0.1", 0) as url:
+        answer = await push.send(notification(keys.model_copy(update={"endpoint": f"{url}/first"})))
+    assert (answer, visited) == (Refused("rejected"), ["/first"])
+
+
+def test_a_token_is_kept_for_its_origin_and_renewed_in_time(tokens: VapidTokens) -> None:
+    """A token serves its origin for hours, not another one, and is replaced before it expires."""
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    first = tokens.authorization("https://a.example", start)
+    assert tokens.authorization("https://a.example", start + timedelta(hours=10)) == first
+    assert tokens.authorization("https://b.example", start) != first
+    assert tokens.authorization("https://a.example", start + timedelta(hours=11, minutes=1)) != first
+
+
+@pytest.mark.parametrize(
+    ("key", "subject"),
+    [
+        ("", "mailto:ops@carillon.example"),
+        ("abc", "mailto:ops@carillon.example"),
+        ("A" * 43, "mailto:ops@carillon.example"),
+        ("AQ" + "A" * 41, "ops@carillon.example"),
+        ("AQ" + "A" * 41, ""),
+    ],
+)
+def test_a_key_or_subject_that_cannot_be_used_is_found_at_once(key: str, subject: str) -> None:
+    """Settings that would fail at the first push fail when they are read, without showing the key."""
+    with pytest.raises(ValueError, match="VAPID") as refused:
+        VapidTokens(key, subject)
+    assert not key or key not in str(refused.value)
