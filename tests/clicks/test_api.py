@@ -12,7 +12,7 @@ from shared import ids
 from shared.bus import Refusal
 from shared.database import Database
 from shared.events import ButtonClicked, ClickSource, Person, PromoPosted
-from shared.queries import CountClicks, ListClicks, PromoClicks
+from shared.queries import ClickView, CountClicks, ListClicks, PromoClicks
 
 Press = Callable[..., ButtonClicked]
 Post = Callable[..., PromoPosted]
@@ -23,7 +23,8 @@ async def test_pages_show_every_press_once_newest_first(clicks: Clicks, press: P
     """Cursors walk through all presses, also where many have the same time; the last page has none."""
     presses = [press(n, n // 4) for n in range(10)]
     await clicks.add_presses(presses)
-    seen, cursor = [], None
+    seen: list[ClickView] = []
+    cursor = None
     while True:
         page = await api.list_clicks(ListClicks(cursor=cursor, limit=3), clicks)
         seen += page.items

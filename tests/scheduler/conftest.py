@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import TypeVar
 
 import pytest
 
@@ -12,6 +13,8 @@ from services.scheduler.domain.schedule import Wanted
 from services.scheduler.store import Catalogue, PromoLog, Schedules, Slots
 from shared.database import Database
 from shared.events import Event
+
+EventT = TypeVar("EventT", bound=Event)
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -34,7 +37,7 @@ class World:
             raise ConnectionResetError
         self.events.append(event)
 
-    def of(self, event_class: type[Event]) -> list[Event]:
+    def of(self, event_class: type[EventT]) -> list[EventT]:
         """Return the distinct events of a class, as a stream with derived ids keeps them."""
         return list({event.id: event for event in self.events if isinstance(event, event_class)}.values())
 
