@@ -60,7 +60,8 @@ class InvalidVariable(TemplateProblem):
 
     def __init__(self, name: str, expected: str, found: object) -> None:
         self.name, self.expected, self.found = name, expected, found
-        super().__init__(f"{name} is expected to be {expected}, found {str(found)[:100]!r}")
+        shown = repr(found[:100]) if isinstance(found, str) else type(found).__name__
+        super().__init__(f"{name} is expected to be {expected}, found {shown}")
 
 
 class BadTemplate(Exception):

@@ -15,7 +15,7 @@ _EXCERPT = 500
 _PLAIN_DIGITS = 30
 _AMOUNT_DIGITS = 20
 _SIDES = {"buy": "🟢 BUY", "long": "🟢 BUY", "sell": "🔴 SELL", "short": "🔴 SELL"}
-_NUMBER = re.compile(r"[+-]?(\d{1,3}(,\d{3})+|\d+)?(\.\d+)?", re.ASCII)
+_NUMBER = re.compile(r"[+-]?(\d{1,3}(,\d{3})+|\d+|(?=\.))(\.\d+)?", re.ASCII)
 _CENT = Decimal("0.01")
 
 
@@ -27,7 +27,7 @@ def text(name: str, value: object) -> str:
         case str():
             return clean(str.__str__(value))
         case int() | float() | Decimal():
-            return _plain(Decimal(str(value)) if isinstance(value, float) else Decimal(value))
+            return _plain(_decimal(value))
         case datetime(tzinfo=None):
             return f"{value:%Y-%m-%d %H:%M}"
         case datetime():
@@ -45,7 +45,7 @@ def excerpt(name: str, value: object) -> str:
 
 def side(name: str, value: object) -> str:
     """Write the side of a trade: buy or long, sell or short, in any case."""
-    word = str(value).strip().casefold()
+    word = value.strip().casefold() if isinstance(value, str) else ""
     if word not in _SIDES:
         raise InvalidVariable(name, "buy, long, sell or short", value)
     return _SIDES[word]
@@ -72,15 +72,21 @@ KINDS: dict[str, Callable[[str, object], str]] = {
 
 
 def _number(name: str, value: object) -> Decimal:
-    written = str(value).strip().replace("\u2212", "-")
     number: Decimal | None = None
-    if isinstance(value, Decimal | int | float) and not isinstance(value, bool):
-        number = Decimal(written) if isinstance(value, float) else Decimal(value)
-    elif isinstance(value, str) and any(map(str.isdigit, written)) and _NUMBER.fullmatch(written):
-        number = Decimal(written.replace(",", ""))
+    if isinstance(value, str):
+        written = value.strip().replace("\u2212", "-")
+        if _NUMBER.fullmatch(written):
+            number = Decimal(written.replace(",", ""))
+    elif isinstance(value, Decimal | int | float) and not isinstance(value, bool):
+        number = _decimal(value)
     if number is None or not number.is_finite() or abs(number.adjusted()) > _AMOUNT_DIGITS:
         raise InvalidVariable(name, "an amount", value)
     return number
+
+
+def _decimal(value: Decimal | float) -> Decimal:
+    """Take a float by its shortest spelling: 0.1 is 0.1, not the binary number next to it."""
+    return Decimal(repr(value)) if isinstance(value, float) else Decimal(value)
 
 
 def _amount(number: Decimal) -> str:
@@ -90,6 +96,8 @@ def _amount(number: Decimal) -> str:
 
 
 def _plain(number: Decimal) -> str:
-    if not number.is_finite() or abs(number.adjusted()) > _PLAIN_DIGITS:
+    if not number.is_finite():
         return str(number)
+    if abs(number.adjusted()) > _PLAIN_DIGITS:
+        return str(number.normalize())
     return f"{number:f}"

@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import services.scheduler
 from shared.events import Channel
 from shared.markdown import check, parse
 from shared.templates import Templates
@@ -18,7 +17,7 @@ NAMES = ("analytics", "copy_trading", "premium_signals", "vip_support")
 @pytest.fixture(scope="module")
 def templates() -> Templates:
     """What scheduler ships."""
-    return Templates.load(Path(services.scheduler.__file__).parent / "templates")
+    return Templates.load(Path(__file__).parents[2] / "services" / "scheduler" / "templates")
 
 
 def test_the_four_are_there_for_telegram_alone(templates: Templates) -> None:
