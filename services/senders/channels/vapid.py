@@ -1,7 +1,9 @@
 """Who we are to push services: a token per origin, signed with our VAPID key (RFC 8292)."""
 
+import base64
 from datetime import datetime, timedelta
 
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from py_vapid import Vapid02, VapidException  # type: ignore[import-untyped]  # it ships no types
 
 _LASTS = timedelta(hours=12)
@@ -25,6 +27,12 @@ class VapidTokens:
             self._vapid.sign({"aud": "https://example.org", "sub": subject})
         except (VapidException, ValueError) as error:
             raise ValueError("the VAPID key or its subject cannot be used") from error
+
+    @property
+    def public_key(self) -> str:
+        """The application server key that browsers subscribe with (base64url, uncompressed point)."""
+        point = self._vapid.public_key.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+        return base64.urlsafe_b64encode(point).rstrip(b"=").decode()
 
     def authorization(self, origin: str, now: datetime) -> str:
         """Return the `Authorization` header for an origin (`https://host[:port]`)."""

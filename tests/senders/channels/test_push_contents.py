@@ -1,20 +1,15 @@
-"""The push channel against the push service: each row of the requirements' table."""
+"""What a notification carries, and what is refused before it leaves."""
 
 import json
-import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from email.utils import format_datetime
 
 import pytest
-from aiohttp import web
 
-from devstack.control import serving
 from devstack.push import PushService
-from devstack.push.faults import PushFault
 from services.senders.channels.push import PushChannel
 from services.senders.channels.vapid import VapidTokens
-from services.senders.domain.sending import Answer, Later, Outgoing, PushTarget, Refused, Sent, Stopped
+from services.senders.domain.sending import Outgoing, PushTarget, Refused, Sent
 from shared import ids
 from shared.events import PushSubscription
 
@@ -90,107 +85,6 @@ async def test_the_limit_is_checked_before_sending(
 
 
 @pytest.mark.parametrize(
-    ("status", "retry_after", "answer"),
-    [
-        (400, None, Refused("rejected")),
-        (404, None, Refused("expired_subscription", suppresses=True)),
-        (410, None, Refused("expired_subscription", suppresses=True)),
-        (413, None, Refused("too_large")),
-        (418, None, Refused("rejected")),
-        (401, None, Stopped("vapid")),
-        (403, None, Stopped("vapid")),
-        (429, 7, Later(7.0, "throttled")),
-        (429, None, Later(None, "throttled")),
-        (429, 10**9, Later(86_400.0, "throttled")),
-        (408, None, Later(None, "no_effect")),
-        (500, None, Later(None, "no_effect")),
-        (503, 120, Later(120.0, "no_effect")),
-    ],
-)
-async def test_a_status_tells_what_became_of_it(
-    push: PushChannel,
-    service: PushService,
-    notification: Notifications,
-    *,
-    status: int,
-    retry_after: int | None,
-    answer: Answer,
-) -> None:
-    """Each status is the answer that the requirements' table says, with the wait that was asked for."""
-    service.memory.faults.add(PushFault(kind="status", status=status, retry_after=retry_after))
-    assert await push.send(notification()) == answer
-    assert service.memory.messages == []
-
-
-@pytest.mark.parametrize(
-    ("said", "expected"), [(format_datetime(now() + timedelta(hours=1), usegmt=False), 3600), ("soon", None)]
-)
-async def test_retry_after_may_be_a_date(
-    push: PushChannel, notification: Notifications, said: str, expected: float | None
-) -> None:
-    """A date is as good as seconds; what is neither leaves the wait to the policy."""
-    began = time.monotonic()
-
-    async def busy(_request: web.Request) -> web.Response:
-        return web.Response(status=429, headers={"Retry-After": said})
-
-    app = web.Application()
-    app.router.add_post("/", busy)
-    keys = subscription_of(notification())
-    async with serving(app, "127.0.0.1", 0) as url:
-        answer = await push.send(notification(keys.model_copy(update={"endpoint": f"{url}/"})))
-    assert isinstance(answer, Later)
-    if expected is None:
-        assert answer.seconds is None
-    else:
-        assert answer.seconds == pytest.approx(expected, abs=60 + time.monotonic() - began)
-
-
-@pytest.mark.parametrize(("kind", "taken"), [("reset_before", 0), ("reset_after", 1)])
-async def test_a_lost_connection_is_never_ambiguous(
-    push: PushChannel, service: PushService, notification: Notifications, kind: str, taken: int
-) -> None:
-    """Before and after the effect alike it is Later: the repeat replaces what may have arrived."""
-    service.memory.faults.add(PushFault.model_validate({"kind": kind}))
-    item = notification()
-    assert await push.send(item) == Later(None, "no_effect")
-    assert len(service.memory.messages) == taken
-    assert isinstance(await push.send(item), Sent)
-    assert service.memory.counts()["repeated"] == taken
-
-
-async def test_nobody_at_the_endpoint_is_tried_again_later(
-    push: PushChannel, notification: Notifications
-) -> None:
-    """A push service that cannot be reached is Later(no_effect)."""
-    async with PushService.open() as gone:
-        made = gone.memory.subscribe(gone.url, None, None)
-    item = notification(PushSubscription.model_validate(made.listing()))
-    assert await push.send(item) == Later(None, "no_effect")
-
-
-async def test_an_expired_subscription_is_refused_and_suppressed(
-    push: PushChannel, service: PushService, notification: Notifications
-) -> None:
-    """404 and 410 say that the subscription is to be deleted."""
-    item = notification()
-    service.memory.subscriptions[subscription_of(item).endpoint.rsplit("/", 1)[1]].expired = True
-    assert await push.send(item) == Refused("expired_subscription", suppresses=True)
-    unknown = subscription_of(item).model_copy(update={"endpoint": f"{service.url}/push/nobody"})
-    assert await push.send(notification(unknown)) == Refused("expired_subscription", suppresses=True)
-
-
-async def test_another_application_servers_subscription_stops(
-    push: PushChannel, service: PushService, notification: Notifications
-) -> None:
-    """A subscription bound to another VAPID key is Stopped(vapid)."""
-    item = notification()
-    name = subscription_of(item).endpoint.rsplit("/", 1)[1]
-    service.memory.subscriptions[name].key = "another"
-    assert await push.send(item) == Stopped("vapid")
-
-
-@pytest.mark.parametrize(
     "changes",
     [
         {"endpoint": "http://push.example.org/x"},
@@ -225,22 +119,6 @@ async def test_a_content_that_cannot_be_sent_is_not_the_subscriptions_fault(
     """A malformed topic or text is refused as invalid, and the subscription stays."""
     assert await push.send(notification(content=content)) == Refused("invalid")
     assert service.memory.counts()["requests"] == 0
-
-
-async def test_a_redirect_is_not_followed(push: PushChannel, notification: Notifications) -> None:
-    """A push service that points elsewhere is refused: what it points to was never subscribed to."""
-    visited = []
-
-    async def elsewhere(request: web.Request) -> web.Response:
-        visited.append(request.path)
-        return web.Response(status=307, headers={"Location": "/other"})
-
-    app = web.Application()
-    app.router.add_post("/{any:.*}", elsewhere)
-    keys = subscription_of(notification())
-    async with serving(app, "127.0.0.1", 0) as url:
-        answer = await push.send(notification(keys.model_copy(update={"endpoint": f"{url}/first"})))
-    assert (answer, visited) == (Refused("rejected"), ["/first"])
 
 
 def test_a_token_is_kept_for_its_origin_and_renewed_in_time(tokens: VapidTokens) -> None:
