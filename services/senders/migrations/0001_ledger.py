@@ -49,7 +49,9 @@ def _recipients() -> None:
     op.create_table(
         "push_subscriptions",
         sa.Column("endpoint", sa.Text, primary_key=True),
-        sa.Column("user_id", sa.Uuid, sa.ForeignKey("recipients.user_id", ondelete="CASCADE"), nullable=False),
+        sa.Column(
+            "user_id", sa.Uuid, sa.ForeignKey("recipients.user_id", ondelete="CASCADE"), nullable=False
+        ),
         sa.Column("p256dh", sa.Text, nullable=False),
         sa.Column("auth", sa.Text, nullable=False),
         sa.Column("created_at", _TIME, nullable=False, server_default=sa.func.now()),
@@ -131,7 +133,9 @@ def _ledger() -> None:
         op.create_index(f"deliveries_{name}", "deliveries", columns, postgresql_where=sa.text(where))
     op.create_table(
         "delivery_history",
-        sa.Column("delivery_id", sa.Uuid, sa.ForeignKey("deliveries.id", ondelete="CASCADE"), primary_key=True),
+        sa.Column(
+            "delivery_id", sa.Uuid, sa.ForeignKey("deliveries.id", ondelete="CASCADE"), primary_key=True
+        ),
         sa.Column("attempt", sa.Integer, primary_key=True),
         sa.Column("state", sa.Text, primary_key=True),
         sa.Column("reason", sa.Text),

@@ -119,7 +119,8 @@ deliveries = Table(
     Column("announced", Boolean, nullable=False, server_default=text("true")),
     Column("updated_at", _TIME, nullable=False, server_default=func.now()),
     CheckConstraint(
-        "state IN ('pending', 'sending', 'sent', 'failed', 'suppressed', 'ambiguous')", name="deliveries_state"
+        "state IN ('pending', 'sending', 'sent', 'failed', 'suppressed', 'ambiguous')",
+        name="deliveries_state",
     ),
     CheckConstraint("channel IN ('telegram', 'email', 'push')", name="deliveries_channel"),
     Index("deliveries_message", "message_id", "position"),

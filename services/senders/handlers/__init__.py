@@ -1,0 +1,27 @@
+"""What senders does: one function per event, the desk that sends, and the rounds."""
+
+from services.senders.handlers.announcing import Announcer, Publish, outcome_of
+from services.senders.handlers.desk import Desk
+from services.senders.handlers.events import (
+    Queues,
+    button_clicked,
+    dead_letter,
+    message_requested,
+    promo_cancelled,
+    promo_due,
+)
+from services.senders.handlers.rounds import Rounds
+
+__all__ = [
+    "Announcer",
+    "Desk",
+    "Publish",
+    "Queues",
+    "Rounds",
+    "button_clicked",
+    "dead_letter",
+    "message_requested",
+    "outcome_of",
+    "promo_cancelled",
+    "promo_due",
+]

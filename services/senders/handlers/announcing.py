@@ -1,0 +1,148 @@
+"""Telling what happened: outcomes, recipients and campaigns, published after their rows say so.
+
+A row knows what has not been told yet; whatever a crash left untold is told by the next round.
+"""
+
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from uuid import UUID
+
+from sqlalchemy import RowMapping
+
+from services.senders.domain.requests import Request
+from services.senders.store import Campaigns, Ledger, Recipients
+from shared import metrics
+from shared.events import (
+    CampaignChanged,
+    Channel,
+    Event,
+    MessageAmbiguous,
+    MessageFailed,
+    MessageSent,
+    MessageSuppressed,
+    Outcome,
+    PromoPosted,
+    RecipientChanged,
+    State,
+    outcome_id,
+)
+from shared.ids import derived
+
+Publish = Callable[[Event], Awaitable[None]]
+
+_CLASSES: dict[str, type[Outcome]] = {
+    State.SENT: MessageSent,
+    State.FAILED: MessageFailed,
+    State.SUPPRESSED: MessageSuppressed,
+    State.AMBIGUOUS: MessageAmbiguous,
+}
+
+
+def outcome_of(row: RowMapping) -> Outcome:
+    """Return the event that tells how a delivery ended."""
+    request = Request.model_validate(row["request"])
+    kind = PromoPosted if request.promo and row["state"] == State.SENT else _CLASSES[row["state"]]
+    goes_on = row["state"] in (State.FAILED, State.SUPPRESSED) and row["position"] + 1 < len(request.channels)
+    return kind(
+        id=outcome_id(row["id"], row["attempt"], kind.kind),
+        at=datetime.now(UTC),
+        message_id=row["message_id"],
+        delivery_id=row["id"],
+        channel=Channel(row["channel"]),
+        lane=request.lane,
+        attempt=row["attempt"],
+        type=request.type,
+        user_id=request.user_id,
+        campaign_id=request.campaign_id,
+        promo=request.promo,
+        bot=row["bot"] or request.bot,
+        chat_id=row["chat_id"] or (request.address.telegram_chat_id if request.address else None),
+        provider_message_id=row["provider_message_id"],
+        reason=row["reason"],
+        last=not goes_on or row["reason"] in _CHAIN_ENDS,
+        possible_duplicate=row["resent"],
+    )
+
+
+_CHAIN_ENDS = ("opted_out", "expired", "cancelled", "dead_letter")
+
+
+class Announcer:
+    """Publishes what the rows say and notes that it is published."""
+
+    def __init__(self, publish: Publish, ledger: Ledger, recipients: Recipients, campaigns: Campaigns) -> None:
+        self._publish = publish
+        self._ledger = ledger
+        self._recipients = recipients
+        self._campaigns = campaigns
+
+    async def outcome(self, delivery_id: UUID) -> None:
+        """Tell how a delivery ended, if that is not told yet."""
+        if row := await self._ledger.outcome(delivery_id):
+            await self._tell(row)
+
+    async def outcomes(self, *, older_than: float) -> int:
+        """Tell every outcome that a crash left untold; return how many."""
+        rows = await self._ledger.unannounced(older_than=older_than)
+        for row in rows:
+            await self._tell(row)
+        return len(rows)
+
+    async def recipients(self) -> None:
+        """Tell the newest state of every changed recipient."""
+        for row in await self._recipients.unannounced():
+            await self._publish(
+                RecipientChanged(
+                    id=derived("recipient.changed", row["user_id"], row["version"]),
+                    at=row["updated_at"],
+                    user_id=row["user_id"],
+                    version=row["version"],
+                    has_email=row["email"] is not None,
+                    telegram_chat_id=row["telegram_chat_id"],
+                    push_subscriptions=row["subscriptions"],
+                    language=row["language"],
+                    time_zone=row["time_zone"],
+                    role=row["role"],
+                    opted_out=row["opted_out"],
+                )
+            )
+            await self._recipients.announced(row["user_id"], row["version"])
+
+    async def campaigns(self) -> None:
+        """Tell the newest state of every changed campaign."""
+        for row in await self._campaigns.unannounced():
+            await self._publish(
+                CampaignChanged(
+                    id=derived("campaign.changed", row["id"], row["version"]),
+                    at=datetime.now(UTC),
+                    campaign_id=row["id"],
+                    version=row["version"],
+                    status=row["status"],
+                    intended=row["intended"],
+                    checksum=row["checksum"],
+                )
+            )
+            await self._campaigns.announced(row["id"], row["version"])
+
+    async def _tell(self, row: RowMapping) -> None:
+        event = outcome_of(row)
+        await self._publish(event)
+        await self._ledger.announced(row["id"], row["state"], row["attempt"])
+        _count(event)
+
+
+def _count(event: Outcome) -> None:
+    if event.state is State.SENT:
+        metrics.MESSAGES_SENT.labels(channel=event.channel, type=event.type).inc()
+        if event.channel is Channel.TELEGRAM:
+            metrics.TELEGRAM_SENT.labels(type=event.type).inc()
+        if event.channel is Channel.PUSH:
+            metrics.PUSH_SENT.labels(type=event.type).inc()
+        if event.type.startswith("position_failure"):
+            metrics.POSITION_ALERTS.labels(type=event.type, channel=event.channel).inc()
+    elif event.state is State.FAILED:
+        metrics.MESSAGES_FAILED.labels(reason=event.reason or "unknown", channel=event.channel).inc()
+    elif event.state is State.SUPPRESSED:
+        metrics.MESSAGES_SUPPRESSED.labels(reason=event.reason or "unknown", channel=event.channel).inc()
+    else:
+        metrics.AMBIGUOUS_SENDS.labels(channel=event.channel, lane=event.lane).inc()

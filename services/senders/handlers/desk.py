@@ -1,0 +1,216 @@
+"""The desk: one attempt of one delivery, from its row to the provider and back to its row."""
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from uuid import UUID
+
+from services.senders.channels import Channel as Sender
+from services.senders.domain.limits import Limit, Limits, Reservation
+from services.senders.domain.policy import Again, Circuit, Finish, Policy, decide
+from services.senders.domain.requests import Delivery
+from services.senders.domain.sending import Answer, Content, Later, Migrated, Outgoing, Refused, Sent, Stopped, Target
+from services.senders.handlers.announcing import Announcer, Publish
+from services.senders.handlers.reaching import Reached, Unreachable, reach
+from services.senders.handlers.writing import Unwritable, write
+from services.senders.store import Governor, Ledger, Recipients
+from shared import metrics, telemetry
+from shared.events import Channel, ChatChanged, State
+from shared.ids import derived
+from shared.templates import Templates
+
+SLEPT_SECONDS = 1.0
+"""A longer wait for a slot becomes `due_at`, so that no worker is held."""
+
+log = telemetry.logger(__name__)
+
+
+@dataclass
+class Desk:
+    """Everything that an attempt needs."""
+
+    ledger: Ledger
+    governor: Governor
+    recipients: Recipients
+    announcer: Announcer
+    senders: Mapping[Channel, Sender]
+    templates: Templates
+    limits: Limits
+    policy: Policy
+    publish: Publish
+    default_bot: str | None
+    circuit: Circuit = field(default_factory=Circuit)
+
+    async def send(self, delivery_id: UUID) -> None:
+        """Make the attempt that is due, and those on the channels that follow from it."""
+        following: UUID | None = delivery_id
+        while following is not None:
+            delivery = await self.ledger.load(following)
+            if delivery is None:
+                return
+            with telemetry.span("send delivery", channel=delivery.channel, lane=delivery.request.lane):
+                following = await self._attempt(delivery)
+
+    async def _attempt(self, delivery: Delivery) -> UUID | None:
+        """Make one attempt; return the next delivery of the chain, if that is to follow now."""
+        prepared = await self._prepare(delivery)
+        if isinstance(prepared, Finish):
+            return await self._finish(delivery, delivery.attempt, prepared)
+        reached, content = prepared
+        if not await self._slot(delivery, reached):
+            return None
+        attempt = await self.ledger.claim(delivery, bot=reached.bot, chat_id=reached.chat_id)
+        if attempt is None:
+            return None
+        began = time.monotonic()
+        answer = await self._call(delivery, attempt, reached, content)
+        metrics.SEND_SECONDS.labels(channel=delivery.channel).observe(time.monotonic() - began)
+        await self._take_note(delivery, reached, answer)
+        decision = decide(
+            delivery, answer, self.policy, provider_down=self.circuit.is_down(_provider(delivery, reached))
+        )
+        if isinstance(decision, Again):
+            await self.ledger.wait(delivery, attempt, decision)
+            return delivery.id if decision.seconds == 0 else None
+        return await self._finish(delivery, attempt, decision)
+
+    async def _prepare(self, delivery: Delivery) -> tuple[Reached, Content] | Finish:
+        """Return where it goes and what it says, or how it ends without an attempt."""
+        if delivery.cancelled:
+            return Finish(State.SUPPRESSED, "cancelled")
+        if delivery.request.expires_at <= datetime.now(UTC):
+            return Finish(State.SUPPRESSED, "expired")
+        if delivery.channel not in self.senders:
+            return Finish(State.FAILED, "channel_off", chain_goes_on=True)
+        reached = await reach(delivery, self.recipients, self.default_bot)
+        if isinstance(reached, Unreachable):
+            return Finish(State.SUPPRESSED, reached.reason, chain_goes_on=reached.chain_goes_on)
+        try:
+            content = write(delivery, self.templates, reached.language)
+        except Unwritable as problem:
+            log.warning("message_unwritable", delivery_id=str(delivery.id), problem=str(problem))
+            return Finish(State.FAILED, "invalid", chain_goes_on=True)
+        return reached, content
+
+    async def _slot(self, delivery: Delivery, reached: Reached) -> bool:
+        """Reserve a slot and wait for it; False when the wait is long and became the row's due time."""
+        limits = self._limits(delivery, reached)
+        if not limits:
+            return True
+        kind = limits[-1].key.partition(":")[0]
+        reservation = Reservation(go=False, wait=0.0)
+        for _ in range(3):
+            ahead = self.limits.ahead(delivery.request.lane, limits[0])
+            reservation = await self.governor.reserve(limits, ahead=ahead)
+            if reservation.wait > 0:
+                metrics.RATE_LIMIT_WAITS.labels(key=kind).inc()
+                metrics.RATE_LIMIT_WAIT_SECONDS.labels(key=kind).inc(min(reservation.wait, SLEPT_SECONDS))
+            if reservation.wait > SLEPT_SECONDS:
+                break
+            await asyncio.sleep(reservation.wait)
+            if reservation.go:
+                return True
+        await self.ledger.postpone(delivery, reservation.wait, "rate_limit")
+        return False
+
+    def _limits(self, delivery: Delivery, reached: Reached) -> Sequence[Limit]:
+        if delivery.channel is Channel.TELEGRAM and reached.bot and reached.chat_id is not None:
+            return [self.limits.bot(reached.bot), self.limits.chat(reached.bot, reached.chat_id)]
+        return [self.limits.email()] if delivery.channel is Channel.EMAIL else []
+
+    async def _call(self, delivery: Delivery, attempt: int, reached: Reached, content: Content) -> Answer:
+        """Call the provider: for push once per subscription, and sent if any took it."""
+        answers: list[Answer] = []
+        for target in reached.targets:
+            item = _outgoing(delivery, attempt, reached, target, content)
+            answer = await self.senders[delivery.channel].send(item)
+            answers.append(answer)
+            await self._note_subscription(target, answer)
+        for kind in (Sent, Stopped, Later):
+            if found := next((answer for answer in answers if isinstance(answer, kind)), None):
+                return found
+        return answers[-1]
+
+    async def _note_subscription(self, target: Target, answer: Answer) -> None:
+        subscription = getattr(target, "subscription", None)
+        if subscription is None:
+            return
+        if isinstance(answer, Sent):
+            await self.recipients.subscription_worked(subscription.endpoint)
+        elif isinstance(answer, Refused) and answer.reason == "expired_subscription":
+            await self.recipients.delete_subscription(subscription.endpoint)
+            metrics.PUSH_EXPIRED.inc()
+
+    async def _take_note(self, delivery: Delivery, reached: Reached, answer: Answer) -> None:
+        """Remember for all replicas what an answer says about chat, bot and provider."""
+        provider = _provider(delivery, reached)
+        self.circuit.saw(provider, str(delivery.id), answer)
+        match answer:
+            case Later(seconds, "throttled") if reached.bot and reached.chat_id is not None:
+                await self._pause(reached.bot, reached.chat_id, seconds or 1.0)
+            case Stopped(reason):
+                log.error("channel_stopped", provider=provider, reason=reason)
+                metrics.RATE_LIMIT_PAUSES.labels(key="stopped").inc()
+                if limits := self._limits(delivery, reached):
+                    await self.governor.pause_key(limits[0].key, self.policy.stopped_seconds)
+            case Refused(reason, suppresses=True) if reached.bot and reached.chat_id is not None:
+                address = f"{reached.bot}:{reached.chat_id}"
+                if await self.recipients.suppress(delivery.channel, address, reason):
+                    change = "kicked" if reason == "kicked" else "blocked"
+                    await self._chat_changed(delivery, reached.bot, reached.chat_id, change)
+            case Refused(_, suppresses=True) if delivery.channel is Channel.EMAIL:
+                mailbox = getattr(reached.targets[0], "address", "")
+                await self.recipients.suppress(Channel.EMAIL, mailbox.casefold(), "bounced")
+            case Migrated(new_chat_id) if reached.bot and reached.chat_id is not None:
+                await self.recipients.migrate(reached.bot, reached.chat_id, new_chat_id)
+                await self._chat_changed(delivery, reached.bot, reached.chat_id, "migrated", new_chat_id)
+
+    async def _pause(self, bot: str, chat_id: int, seconds: float) -> None:
+        limit = self.limits.chat(bot, chat_id)
+        whole_bot = await self.governor.pause(
+            limit.key, seconds, bot_key=self.limits.bot(bot).key, chat_prefix=f"chat:{bot}:"
+        )
+        metrics.RATE_LIMIT_PAUSES.labels(key="bot" if whole_bot else "chat").inc()
+        log.warning("throttled", bot=bot, seconds=seconds, whole_bot=whole_bot)
+
+    async def _chat_changed(
+        self, delivery: Delivery, bot: str, chat_id: int, change: str, new_chat_id: int | None = None
+    ) -> None:
+        await self.publish(
+            ChatChanged.model_validate(
+                {
+                    "id": derived("chat.changed", bot, chat_id, change, delivery.id, delivery.attempt),
+                    "at": datetime.now(UTC),
+                    "bot": bot,
+                    "chat_id": chat_id,
+                    "change": change,
+                    "new_chat_id": new_chat_id,
+                }
+            )
+        )
+
+    async def _finish(self, delivery: Delivery, attempt: int, end: Finish) -> UUID | None:
+        counts, following = await self.ledger.finish(delivery, attempt, end)
+        if not counts:
+            log.warning("answer_came_too_late", delivery_id=str(delivery.id), attempt=attempt, state=end.state)
+            return None
+        await self.announcer.outcome(delivery.id)
+        return following
+
+
+def _provider(delivery: Delivery, reached: Reached) -> str:
+    return f"telegram:{reached.bot}" if delivery.channel is Channel.TELEGRAM else str(delivery.channel)
+
+
+def _outgoing(delivery: Delivery, attempt: int, reached: Reached, target: Target, content: Content) -> Outgoing:
+    return Outgoing(
+        delivery_id=delivery.id,
+        attempt=attempt,
+        lane=delivery.request.lane,
+        bot=reached.bot,
+        to=target,
+        content=content,
+        expires_at=delivery.request.expires_at,
+    )

@@ -1,0 +1,94 @@
+"""One function per event that senders handles."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from pydantic import ValidationError
+
+from services.senders.domain.requests import Request
+from services.senders.handlers.announcing import Announcer
+from services.senders.handlers.desk import Desk
+from services.senders.store import Ledger
+from shared import metrics, telemetry
+from shared.bus import DeadLetter, Receipt
+from shared.events import ButtonClicked, MessageRequested, PromoCancelled, PromoDue
+
+log = telemetry.logger(__name__)
+
+
+class Queues:
+    """A queue per address: first attempts to one address go out in the order of the stream."""
+
+    def __init__(self) -> None:
+        self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._waiting: defaultdict[str, int] = defaultdict(int)
+
+    @asynccontextmanager
+    async def turn(self, request: Request) -> AsyncIterator[None]:
+        """Wait for everything to the same address that came before."""
+        address = request.address
+        key = f"{request.user_id or ''}|{address.model_dump_json() if address else ''}"
+        self._waiting[key] += 1
+        try:
+            async with self._locks[key]:
+                yield
+        finally:
+            self._waiting[key] -= 1
+            if not self._waiting[key]:
+                del self._waiting[key]
+                del self._locks[key]
+
+
+async def message_requested(event: MessageRequested, receipt: Receipt, desk: Desk, queues: Queues) -> None:
+    """Write a message down and make its first attempt; whatever waits is a row that the rounds take up."""
+    await _request(Request.of_message(event), receipt, desk, queues)
+
+
+async def promo_due(event: PromoDue, receipt: Receipt, desk: Desk, queues: Queues) -> None:
+    """Write a post down and make its first attempt."""
+    await _request(Request.of_promo(event), receipt, desk, queues)
+
+
+async def _request(request: Request, receipt: Receipt, desk: Desk, queues: Queues) -> None:
+    async with queues.turn(request):
+        delivery_id = await desk.ledger.accept(request, replay=receipt.replay > 0)
+        if delivery_id is not None:
+            metrics.MESSAGES_ENQUEUED.labels(priority=request.lane, channel=request.channels[0]).inc()
+            await desk.send(delivery_id)
+
+
+async def promo_cancelled(event: PromoCancelled, ledger: Ledger, announcer: Announcer) -> None:
+    """Suppress the unsent posts of a schedule, those that are still to come included."""
+    for delivery_id in await ledger.cancel_promos(event.id, event.schedule_id, event.promo_id, event.up_to):
+        await announcer.outcome(delivery_id)
+
+
+async def button_clicked(event: ButtonClicked, ledger: Ledger, announcer: Announcer) -> None:
+    """Settle an ambiguous delivery as sent: a press from its own chat and bot proves that it arrived."""
+    if event.delivery_id is None or event.chat_id is None:
+        return
+    settled = await ledger.settle(event.delivery_id, event.bot, event.chat_id, event.message_id)
+    if settled:
+        log.info("ambiguous_settled", delivery_id=str(settled))
+        await announcer.outcome(settled)
+
+
+async def dead_letter(letter: DeadLetter, ledger: Ledger, announcer: Announcer) -> None:
+    """Count a message whose event died as failed, until it is replayed."""
+    request = _request_of(letter)
+    if request is None:
+        log.warning("dead_letter_without_message", number=letter.number, durable=letter.durable)
+        return
+    for delivery_id in await ledger.bury(request):
+        await announcer.outcome(delivery_id)
+
+
+def _request_of(letter: DeadLetter) -> Request | None:
+    try:
+        if letter.durable == "senders_promos":
+            return Request.of_promo(PromoDue.model_validate_json(letter.payload))
+        return Request.of_message(MessageRequested.model_validate_json(letter.payload))
+    except ValidationError:
+        return None

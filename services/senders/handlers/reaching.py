@@ -1,0 +1,77 @@
+"""Where a delivery goes: the recipient's address on its channel, or why there is none."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from services.senders.domain.requests import Delivery, Recipient
+from services.senders.domain.sending import EmailTarget, PushTarget, Target, TelegramTarget
+from services.senders.store import Recipients
+from shared.events import Channel, Lane
+
+
+@dataclass(frozen=True)
+class Reached:
+    """The addresses of a delivery (several only for push), with the bot and chat of a Telegram one."""
+
+    targets: Sequence[Target]
+    language: str | None = None
+    bot: str | None = None
+    chat_id: int | None = None
+
+
+@dataclass(frozen=True)
+class Unreachable:
+    """Why nothing is to be sent; `chain_goes_on` when another channel may do."""
+
+    reason: str
+    chain_goes_on: bool = True
+
+
+async def reach(delivery: Delivery, recipients: Recipients, default_bot: str | None) -> Reached | Unreachable:
+    """Find where a delivery goes, or why it goes nowhere."""
+    request = delivery.request
+    found = await recipients.find(request.user_id) if request.user_id else None
+    recipient = found or Recipient()
+    if request.lane is Lane.CAMPAIGN and recipient.opted_out:
+        return Unreachable("opted_out", chain_goes_on=False)
+    match delivery.channel:
+        case Channel.TELEGRAM:
+            return await _chat(delivery, recipient, recipients, default_bot)
+        case Channel.EMAIL:
+            return await _mailbox(delivery, recipient, recipients)
+        case Channel.PUSH:
+            return await _browsers(recipient, recipients)
+
+
+async def _chat(
+    delivery: Delivery, recipient: Recipient, recipients: Recipients, default_bot: str | None
+) -> Reached | Unreachable:
+    request = delivery.request
+    direct = request.address.telegram_chat_id if request.address else None
+    chat_id = recipient.telegram_chat_id if direct is None else direct
+    bot = request.bot or recipient.bot or default_bot
+    if chat_id is None or bot is None:
+        return Unreachable("no_address")
+    chat_id = await recipients.current_chat(bot, chat_id)
+    if reason := await recipients.suppressed(Channel.TELEGRAM, f"{bot}:{chat_id}"):
+        return Unreachable("blocked" if reason in ("blocked", "kicked") else reason)
+    return Reached([TelegramTarget(chat_id)], recipient.language, bot, chat_id)
+
+
+async def _mailbox(delivery: Delivery, recipient: Recipient, recipients: Recipients) -> Reached | Unreachable:
+    direct = delivery.request.address.email if delivery.request.address else None
+    address = direct or recipient.email
+    if address is None:
+        return Unreachable("no_address")
+    if await recipients.suppressed(Channel.EMAIL, address.casefold()):
+        return Unreachable("bounced")
+    return Reached([EmailTarget(address)], recipient.language)
+
+
+async def _browsers(recipient: Recipient, recipients: Recipients) -> Reached | Unreachable:
+    if recipient.user_id is None:
+        return Unreachable("no_address")
+    subscriptions = await recipients.subscriptions(recipient.user_id)
+    if not subscriptions:
+        return Unreachable("no_address")
+    return Reached([PushTarget(each) for each in subscriptions], recipient.language)

@@ -1,0 +1,125 @@
+"""The rounds: what is due, abandoned, untold or to be expanded, taken up again and again."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from services.senders.domain.policy import Again, in_doubt
+from services.senders.handlers.announcing import Announcer
+from services.senders.handlers.desk import Desk
+from services.senders.store import Campaigns, Expansion
+from shared import telemetry
+from shared.bus import BusUnavailable
+from shared.database import is_unavailable
+from shared.events import Address, Body, Channel, Lane, MessageRequested
+from shared.ids import derived
+
+DUE_SECONDS = 0.1
+SLOW_SECONDS = 1.0
+AWAY_SECONDS = 2.0
+WORKERS = 32
+CHUNK = 100
+OPEN_AT_MOST = 3000
+"""A campaign is expanded some minutes of work ahead, so that pause and cancel act at once."""
+
+log = telemetry.logger(__name__)
+
+
+class Rounds:
+    """The loops of a process; any number of processes may run them side by side."""
+
+    def __init__(self, desk: Desk, campaigns: Campaigns, announcer: Announcer) -> None:
+        self._desk = desk
+        self._campaigns = campaigns
+        self._announcer = announcer
+        self._running: dict[UUID, asyncio.Task[None]] = {}
+
+    async def run(self) -> None:
+        """Go the rounds until cancelled; then wait for the attempts that run."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(_forever("due", self._due, DUE_SECONDS))
+                group.create_task(_forever("abandoned", self._abandoned, SLOW_SECONDS))
+                group.create_task(_forever("untold", self._untold, SLOW_SECONDS))
+                group.create_task(_forever("campaigns", self._expand, DUE_SECONDS))
+        finally:
+            if self._running:
+                await asyncio.wait(self._running.values(), timeout=35)
+
+    async def _due(self) -> None:
+        room = WORKERS - len(self._running)
+        if room <= 0:
+            return
+        for delivery_id in await self._desk.ledger.take_due(room):
+            if delivery_id not in self._running:
+                task = asyncio.create_task(self._send(delivery_id))
+                self._running[delivery_id] = task
+
+    async def _send(self, delivery_id: UUID) -> None:
+        try:
+            await self._desk.send(delivery_id)
+        except Exception as error:  # noqa: BLE001 - the boundary of an attempt: its row stays due
+            log.error("attempt_failed", delivery_id=str(delivery_id), error=type(error).__name__,
+                      where=telemetry.where(error))  # fmt: skip
+        finally:
+            self._running.pop(delivery_id, None)
+
+    async def _abandoned(self) -> None:
+        """Decide about sends that nobody answered: their process died, or stands still."""
+        for delivery, attempt in await self._desk.ledger.abandoned():
+            decision = in_doubt(delivery, "crashed")
+            log.warning("send_in_doubt", delivery_id=str(delivery.id), lane=delivery.request.lane)
+            if isinstance(decision, Again):
+                await self._desk.ledger.wait(delivery, attempt, decision)
+                continue
+            counts, _ = await self._desk.ledger.finish(delivery, attempt, decision)
+            if counts:
+                await self._announcer.outcome(delivery.id)
+
+    async def _untold(self) -> None:
+        await self._announcer.outcomes(older_than=2.0)
+        await self._announcer.recipients()
+        await self._campaigns.end()
+        await self._announcer.campaigns()
+
+    async def _expand(self) -> None:
+        """Publish the next part of a campaign's list, when the one before is nearly done."""
+        async with self._campaigns.expanding(CHUNK) as expansion:
+            if expansion is None or expansion.campaign["open"] >= OPEN_AT_MOST:
+                return
+            requests = [_item(expansion, row) for row in expansion.chunk]
+            await asyncio.gather(*(self._desk.publish(request) for request in requests))
+            await expansion.done()
+
+
+def _item(expansion: Expansion, row: Mapping[Any, Any]) -> MessageRequested:
+    campaign = expansion.campaign
+    return MessageRequested(
+        id=derived("campaign.item", campaign["id"], row["position"]),
+        at=datetime.now(UTC),
+        lane=Lane.CAMPAIGN,
+        channels=tuple(Channel(channel) for channel in campaign["channels"]),
+        user_id=row["user_id"],
+        address=Address.model_validate(row["address"]) if row["address"] else None,
+        bot=campaign["bot"],
+        template=campaign["template"],
+        variables=row["variables"],
+        body=Body.model_validate(campaign["body"]) if campaign["body"] else None,
+        expires_at=campaign["expires_at"],
+        campaign_id=campaign["id"],
+    )
+
+
+async def _forever(name: str, step: Callable[[], Awaitable[None]], seconds: float) -> None:
+    """Repeat a step; an outage of broker or database is waited out."""
+    while True:
+        try:
+            await step()
+        except Exception as error:
+            if not (is_unavailable(error) or isinstance(error, BusUnavailable)):
+                raise
+            log.warning("round_waits", round=name, error=type(error).__name__)
+            await asyncio.sleep(AWAY_SECONDS)
+        await asyncio.sleep(seconds)

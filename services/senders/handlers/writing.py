@@ -1,0 +1,80 @@
+"""What a delivery says on its channel: a rendered template, or the body that its requester wrote."""
+
+from services.senders.domain.requests import Delivery
+from services.senders.domain.sending import Content, EmailContent, PushContent, TelegramContent
+from shared.events import Body, Button, Channel
+from shared.ids import to_short
+from shared.markdown import Refused, check
+from shared.templates import Email, Push, TelegramText, TemplateProblem, Templates
+
+TITLE_CHARACTERS = 80
+CALLBACK_VERSION = "p1"
+
+
+class Unwritable(Exception):
+    """The message cannot be said on this channel: no such template, missing variables, a text Telegram refuses."""
+
+
+def write(delivery: Delivery, templates: Templates, language: str | None) -> Content:
+    """Return the content of a delivery; raises Unwritable."""
+    request = delivery.request
+    if request.template is None:
+        if request.body is None:
+            raise Unwritable("neither template nor body")
+        return _of_body(delivery, request.body)
+    try:
+        rendered = templates.render(request.template, delivery.channel, request.variables, language)
+    except TemplateProblem as problem:
+        raise Unwritable(type(problem).__name__) from problem
+    match rendered:
+        case TelegramText(text):
+            return _telegram(delivery, text, "markdown_v2", ())
+        case Email(subject, html, text):
+            return EmailContent(subject, text, html)
+        case Push():
+            return PushContent(
+                title=rendered.title,
+                body=rendered.body,
+                icon=rendered.icon,
+                badge=rendered.badge,
+                url=rendered.data.get("url"),
+                urgency=rendered.urgency,
+            )
+
+
+def _of_body(delivery: Delivery, body: Body) -> Content:
+    if delivery.channel is Channel.TELEGRAM:
+        return _telegram(delivery, body.text, body.format, body.buttons)
+    try:
+        text = check(body.text).text if body.format == "markdown_v2" else body.text
+    except Refused as refused:
+        raise Unwritable("text refused") from refused
+    title = body.subject or text.strip().split("\n", 1)[0][:TITLE_CHARACTERS]
+    if delivery.channel is Channel.EMAIL:
+        return EmailContent(" ".join(title.split()), text)
+    return PushContent(title=title, body=text)
+
+
+def _telegram(
+    delivery: Delivery, text: str, written_as: str, buttons: tuple[tuple[Button, ...], ...]
+) -> TelegramContent:
+    mode = "MarkdownV2" if written_as == "markdown_v2" else None
+    keyboard = tuple(tuple(_pressable(button, delivery) for button in row) for row in buttons)
+    try:
+        check(text, mode, keyboard)
+    except Refused as refused:
+        raise Unwritable("text refused") from refused
+    return TelegramContent(
+        text=text,
+        parse_mode=mode,
+        buttons=keyboard,
+        reply_to=delivery.request.reply_to_message_id,
+        edit=delivery.request.edit_message_id,
+    )
+
+
+def _pressable(button: Button, delivery: Delivery) -> Button:
+    """Give a promo's button its callback data: the gateway answers a press from that alone."""
+    if button.payload is None:
+        return button
+    return Button(text=button.text, data=f"{CALLBACK_VERSION}.{button.payload}.{to_short(delivery.id)}")

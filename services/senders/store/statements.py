@@ -1,0 +1,110 @@
+"""The statements of the ledger: one per intention."""
+
+from sqlalchemy import text
+
+ADD_MESSAGE = text("""
+    INSERT INTO messages (id, lane, user_id, template, campaign_id, request, expires_at)
+    VALUES (:id, :lane, :user_id, :template, :campaign_id, CAST(:request AS jsonb), :expires_at)
+    ON CONFLICT (id) DO NOTHING RETURNING id""")
+
+# A new delivery is held by whoever adds it: the poller takes it only when that process is gone.
+ADD_DELIVERY = text("""
+    INSERT INTO deliveries (id, message_id, channel, position, lane_rank, state, due_at)
+    VALUES (:id, :message_id, :channel, :position, :lane_rank, 'pending',
+            coalesce(CAST(:not_before AS timestamptz), now() + make_interval(secs => :hold)))
+    ON CONFLICT (id) DO NOTHING""")
+
+REVIVE = text("""
+    UPDATE deliveries SET state = 'pending', reason = NULL, tries = 0, announced = true,
+           due_at = now() + make_interval(secs => :hold), updated_at = now()
+    WHERE message_id = :message_id AND state = 'failed' AND reason = 'dead_letter' RETURNING id""")
+
+_COLUMNS = """
+    d.id, d.channel, d.position, d.attempt, d.tries, d.greylists, d.resent, m.request,
+    EXISTS (SELECT 1 FROM promo_cancellations c
+            WHERE m.lane = 'promo' AND c.schedule_id = CAST(m.request -> 'promo' ->> 'schedule_id' AS uuid)
+              AND (c.promo_id IS NULL OR c.promo_id = m.request -> 'promo' ->> 'promo_id')
+              AND c.up_to >= CAST(m.request -> 'promo' ->> 'slot' AS timestamptz)) AS cancelled"""
+
+LOAD = text(f"""
+    SELECT {_COLUMNS} FROM deliveries d JOIN messages m ON m.id = d.message_id
+    WHERE d.id = :id AND d.state = 'pending'""")  # noqa: S608 - a constant
+
+CLAIM = text("""
+    UPDATE deliveries SET state = 'sending', attempt = attempt + 1, bot = :bot, chat_id = :chat_id,
+           lease_until = now() + make_interval(secs => :lease), updated_at = now()
+    WHERE id = :id AND state = 'pending' AND attempt = :attempt RETURNING attempt""")
+
+FINISH = text("""
+    UPDATE deliveries SET state = :state, reason = :reason, provider_message_id = :provider_message_id,
+           lease_until = NULL, announced = false, updated_at = now()
+    WHERE id = :id AND attempt = :attempt AND state IN ('pending', 'sending') RETURNING id""")
+
+WAIT = text("""
+    UPDATE deliveries SET state = 'pending', reason = :reason, lease_until = NULL, updated_at = now(),
+           due_at = now() + make_interval(secs => :seconds), tries = tries + :tries,
+           greylists = greylists + :greylists, resent = resent OR :resent
+    WHERE id = :id AND attempt = :attempt AND state = 'sending' RETURNING id""")
+
+POSTPONE = text("""
+    UPDATE deliveries SET due_at = now() + make_interval(secs => :seconds), reason = :reason, updated_at = now()
+    WHERE id = :id AND attempt = :attempt AND state = 'pending'""")
+
+TAKE_DUE = text("""
+    WITH due AS (
+        SELECT id, due_at FROM deliveries WHERE state = 'pending' AND due_at <= now()
+        ORDER BY lane_rank, due_at LIMIT :limit FOR UPDATE SKIP LOCKED)
+    UPDATE deliveries d SET due_at = now() + make_interval(secs => :hold)
+    FROM due WHERE d.id = due.id RETURNING d.id, d.lane_rank, due.due_at AS was_due_at""")
+
+ABANDONED = text(f"""
+    SELECT {_COLUMNS} FROM deliveries d JOIN messages m ON m.id = d.message_id
+    WHERE d.state = 'sending' AND d.lease_until < now() ORDER BY d.lease_until LIMIT :limit""")  # noqa: S608 - a constant
+
+_OUTCOME = """
+    SELECT d.id, d.message_id, d.channel, d.position, d.state, d.attempt, d.reason, d.provider_message_id,
+           d.bot, d.chat_id, d.resent, m.request
+    FROM deliveries d JOIN messages m ON m.id = d.message_id"""
+
+UNANNOUNCED = text(f"""
+    {_OUTCOME} WHERE NOT d.announced AND d.updated_at < now() - make_interval(secs => :seconds)
+    ORDER BY d.updated_at LIMIT :limit""")  # noqa: S608 - a constant
+
+OUTCOME = text(f"{_OUTCOME} WHERE d.id = :id AND NOT d.announced")
+
+ANNOUNCED = text("""
+    UPDATE deliveries SET announced = true WHERE id = :id AND state = :state AND attempt = :attempt""")
+
+SETTLE = text("""
+    UPDATE deliveries SET state = 'sent', reason = 'settled', announced = false, updated_at = now(),
+           provider_message_id = coalesce(:message_id, provider_message_id)
+    WHERE id = :id AND state = 'ambiguous' AND bot = :bot AND chat_id = :chat_id
+    RETURNING attempt, provider_message_id""")
+
+ADD_CANCELLATION = text("""
+    INSERT INTO promo_cancellations (id, schedule_id, promo_id, up_to)
+    VALUES (:id, :schedule_id, :promo_id, :up_to) ON CONFLICT (id) DO NOTHING""")
+
+CANCEL_PROMOS = text("""
+    UPDATE deliveries d SET state = 'suppressed', reason = 'cancelled', announced = false, updated_at = now()
+    FROM messages m
+    WHERE m.id = d.message_id AND d.state = 'pending' AND m.lane = 'promo'
+      AND CAST(m.request -> 'promo' ->> 'schedule_id' AS uuid) = :schedule_id
+      AND (CAST(:promo_id AS text) IS NULL OR m.request -> 'promo' ->> 'promo_id' = :promo_id)
+      AND CAST(m.request -> 'promo' ->> 'slot' AS timestamptz) <= :up_to
+    RETURNING d.id, d.attempt""")
+
+BURY = text("""
+    UPDATE deliveries SET state = 'failed', reason = 'dead_letter', announced = false, updated_at = now()
+    WHERE message_id = :message_id AND state = 'pending' RETURNING id, attempt""")
+
+NOTE = text("""
+    INSERT INTO delivery_history (delivery_id, attempt, state, reason, provider_message_id)
+    VALUES (:id, :attempt, :state, :reason, :provider_message_id)
+    ON CONFLICT (delivery_id, attempt, state) DO NOTHING""")
+
+MESSAGE = text("SELECT * FROM messages WHERE id = :id")
+DELIVERIES = text("SELECT * FROM deliveries WHERE message_id = :id ORDER BY position")
+HISTORY = text("""
+    SELECT d.channel, h.* FROM delivery_history h JOIN deliveries d ON d.id = h.delivery_id
+    WHERE d.message_id = :id ORDER BY h.at, d.position, h.attempt""")
