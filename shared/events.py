@@ -357,7 +357,7 @@ class CampaignChanged(Event):
     status: Literal["running", "paused", "cancelled", "done"]
     intended: int
     checksum: str
-    """SHA-256 over the recipients' list, so that the list in senders' tables can be believed."""
+    """SHA-256 over what is sent and to whom, so that the list in senders' tables can be believed."""
 
 
 # --- updates --------------------------------------------------------------------------------------------

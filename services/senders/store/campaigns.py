@@ -59,12 +59,10 @@ class Campaigns:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def add(self, command: CreateCampaign) -> str:
-        """Write a campaign and its list down, once; return the checksum of the list that is kept."""
-        lines = [
-            orjson.dumps(recipient.model_dump(mode="json"), option=orjson.OPT_SORT_KEYS)
-            for recipient in command.recipients
-        ]
+    async def add(self, command: CreateCampaign) -> bool:
+        """Write a campaign and its list down, once; False when one of that id says something else."""
+        said = command.model_dump(mode="json", exclude={"campaign_id", "expires_at"})
+        checksum = hashlib.sha256(orjson.dumps(said, option=orjson.OPT_SORT_KEYS)).hexdigest()
         async with self._database.begin() as connection:
             added = await connection.execute(
                 _ADD,
@@ -75,13 +73,14 @@ class Campaigns:
                     "template": command.template,
                     "body": command.body.model_dump_json() if command.body else None,
                     "expires_at": command.expires_at,
-                    "intended": len(lines),
-                    "checksum": hashlib.sha256(b"\n".join(lines)).hexdigest(),
+                    "intended": len(command.recipients),
+                    "checksum": checksum,
                 },
             )
             if added.first():
                 await connection.execute(_ADD_RECIPIENTS, _list(command))
-            return str((await connection.execute(_CHECKSUM, {"id": command.campaign_id})).scalar())
+            kept = (await connection.execute(_CHECKSUM, {"id": command.campaign_id})).scalar()
+            return bool(kept == checksum)
 
     @asynccontextmanager
     async def expanding(self, limit: int) -> AsyncIterator["Expansion | None"]:

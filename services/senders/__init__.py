@@ -1,0 +1,14 @@
+"""Senders: the only service that sends messages.
+
+Consumes: MessageRequested (`senders_transactional_telegram`, `senders_transactional_email`,
+    `senders_transactional_push`, `senders_campaign_telegram`, `senders_campaign_email`,
+    `senders_campaign_push`), PromoDue (`senders_promos`), PromoCancelled (`senders_cancellations`),
+    ButtonClicked (`senders_presses`), dead letters (`senders_dead_letters`).
+Publishes: PromoPosted, MessageSent, MessageFailed, MessageSuppressed, MessageAmbiguous, RecipientChanged,
+    ChatChanged, CampaignChanged, MessageRequested (campaign items).
+Answers: ListTemplates, GetMessage, GetRecipient, PutRecipient, AddPushSubscription, CreateCampaign,
+    GetCampaign.
+Stores: state `messages`, `deliveries`, `delivery_history`, `recipients`, `push_subscriptions`,
+    `suppressions`, `migrated_chats`, `promo_cancellations`, `campaigns`, `campaign_recipients`, `governor`,
+    `bus_attempts`.
+"""

@@ -1,0 +1,181 @@
+"""The composition root of senders: what is opened, in which order, and who handles what."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from services.senders import api, handlers
+from services.senders.channels import Channel as Sender
+from services.senders.channels.email import EmailChannel
+from services.senders.channels.push import PushChannel
+from services.senders.channels.smtp import SmtpServer
+from services.senders.channels.telegram import TelegramChannel
+from services.senders.channels.vapid import VapidTokens
+from services.senders.domain.limits import Limits
+from services.senders.domain.policy import Policy
+from services.senders.settings import SendersSettings
+from services.senders.store import Campaigns, Governor, Ledger, Recipients
+from shared import telemetry
+from shared.bus import Bus, answering, on, on_dead_letter
+from shared.database import Attempts, Database, is_unavailable
+from shared.events import ButtonClicked, Channel, MessageRequested, PromoCancelled, PromoDue
+from shared.queries import (
+    AddPushSubscription,
+    CreateCampaign,
+    GetCampaign,
+    GetMessage,
+    GetRecipient,
+    ListTemplates,
+    PutRecipient,
+)
+from shared.service import Service
+from shared.templates import Templates
+
+POOL = 30
+TEMPLATES = Path(__file__).parent / "templates"
+LANES = tuple(f"senders_{lane}_{channel}" for lane in ("transactional", "campaign") for channel in Channel)
+
+log = telemetry.logger(__name__)
+
+
+@asynccontextmanager
+async def app(settings: SendersSettings, service: Service) -> AsyncIterator[None]:
+    """Run senders until the context is left."""
+    async with AsyncExitStack() as stack:
+        database = await stack.enter_async_context(
+            Database.open(settings.senders_database_url, pool_size=POOL)
+        )
+        bus = await stack.enter_async_context(
+            Bus.open(
+                settings.nats_url,
+                service=service.name,
+                retry_seconds=settings.retry_seconds,
+                on_failure=service.stop,
+            )
+        )
+        service.ready_when("database", database.reachable)
+        service.ready_when("broker", bus.connected)
+        senders = await _channels(settings, stack)
+        ledger = Ledger(
+            database, lease_seconds=settings.send_lease_seconds, hold_seconds=settings.send_hold_seconds
+        )
+        recipients, campaigns = Recipients(database), Campaigns(database)
+        announcer = handlers.Announcer(bus.publish, ledger, recipients, campaigns)
+        desk = handlers.Desk(
+            ledger=ledger,
+            governor=Governor(database),
+            recipients=recipients,
+            announcer=announcer,
+            senders=senders,
+            templates=Templates.load(TEMPLATES, {"dashboard_url": settings.dashboard_url}),
+            limits=_limits(settings),
+            policy=_policy(settings),
+            publish=bus.publish,
+            default_bot=next(iter(settings.bots()), None),
+        )
+        await _answer(stack, bus, desk, campaigns)
+        rounds = asyncio.create_task(handlers.Rounds(desk, campaigns, announcer).run())
+        rounds.add_done_callback(lambda task: _ended(task, service))
+        stack.push_async_callback(_cancel, rounds)
+        await _consume(stack, bus, desk, Attempts(database))
+        yield
+
+
+async def _channels(settings: SendersSettings, stack: AsyncExitStack) -> Mapping[Channel, Sender]:
+    """Open every channel that is set up; say once which are not."""
+    senders: dict[Channel, Sender] = {}
+    if bots := settings.bots():
+        senders[Channel.TELEGRAM] = await stack.enter_async_context(
+            TelegramChannel.open(bots, settings.telegram_api_url, seconds=settings.telegram_timeout_seconds)
+        )
+    if settings.smtp_host and settings.smtp_from:
+        password = settings.smtp_password.get_secret_value() if settings.smtp_password else None
+        server = SmtpServer(
+            settings.smtp_host, settings.smtp_port, settings.smtp_tls, settings.smtp_user or None, password
+        )
+        senders[Channel.EMAIL] = await stack.enter_async_context(
+            EmailChannel.open(server, settings.smtp_from, _now)
+        )
+    if settings.push_vapid_private_key and settings.push_vapid_subject:
+        tokens = VapidTokens(settings.push_vapid_private_key.get_secret_value(), settings.push_vapid_subject)
+        senders[Channel.PUSH] = await stack.enter_async_context(PushChannel.open(tokens, _now))
+    for channel in Channel:
+        if channel not in senders:
+            log.warning("channel_off", channel=channel)
+    return senders
+
+
+async def _answer(stack: AsyncExitStack, bus: Bus, desk: handlers.Desk, campaigns: Campaigns) -> None:
+    ledger, recipients, announce = desk.ledger, desk.recipients, desk.announcer.recipients
+    await stack.enter_async_context(
+        bus.answer(
+            answering(ListTemplates, lambda query: api.list_templates(query, desk.templates)),
+            answering(GetMessage, lambda query: api.get_message(query, ledger)),
+            answering(GetRecipient, lambda query: api.get_recipient(query, recipients)),
+            answering(PutRecipient, lambda command: api.put_recipient(command, recipients, announce)),
+            answering(
+                AddPushSubscription, lambda command: api.add_push_subscription(command, recipients, announce)
+            ),
+            answering(CreateCampaign, lambda command: api.create_campaign(command, campaigns, desk.templates)),
+            answering(GetCampaign, lambda query: api.get_campaign(query, campaigns)),
+            is_unavailable=is_unavailable,
+        )
+    )
+
+
+async def _consume(stack: AsyncExitStack, bus: Bus, desk: handlers.Desk, attempts: Attempts) -> None:
+    ledger, announcer, queues = desk.ledger, desk.announcer, handlers.Queues()
+    requested = on(
+        MessageRequested, lambda event, receipt: handlers.message_requested(event, receipt, desk, queues)
+    )
+    routes = {name: requested for name in LANES} | {
+        "senders_promos": on(PromoDue, lambda event, receipt: handlers.promo_due(event, receipt, desk, queues)),
+        "senders_cancellations": on(
+            PromoCancelled, lambda event, _: handlers.promo_cancelled(event, ledger, announcer)
+        ),
+        "senders_presses": on(
+            ButtonClicked, lambda event, _: handlers.button_clicked(event, ledger, announcer)
+        ),
+        "senders_dead_letters": on_dead_letter(
+            lambda letter: handlers.dead_letter(letter, ledger, announcer)
+        ),
+    }
+    for name, route in routes.items():
+        await stack.enter_async_context(
+            bus.consume(name, route, attempts=attempts, is_unavailable=is_unavailable)
+        )
+
+
+def _limits(settings: SendersSettings) -> Limits:
+    return Limits(
+        bot_per_second=settings.telegram_per_second,
+        private_chat_per_second=settings.telegram_private_per_second,
+        group_per_minute=settings.telegram_group_per_minute,
+        email_per_minute=settings.email_per_minute,
+    )
+
+
+def _policy(settings: SendersSettings) -> Policy:
+    return Policy(
+        no_effect_seconds=settings.send_retry_seconds,
+        greylist_seconds=settings.greylist_seconds,
+        down_seconds=settings.provider_down_seconds,
+        stopped_seconds=settings.provider_stopped_seconds,
+    )
+
+
+def _ended(task: asyncio.Task[None], service: Service) -> None:
+    if not task.cancelled() and (error := task.exception()):
+        log.error("rounds_failed", error=type(error).__name__, where=telemetry.where(error))
+        service.stop("the rounds ended unexpectedly")
+
+
+async def _cancel(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

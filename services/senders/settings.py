@@ -1,0 +1,71 @@
+"""What senders takes from the environment."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, Field, SecretStr, field_validator, model_validator
+from pydantic_settings import NoDecode
+
+from shared.bots import BotSettings
+from shared.settings import check_url
+
+Seconds = Annotated[tuple[float, ...], NoDecode]
+_URL = AfterValidator(lambda url: check_url(url, "http", "https"))
+
+
+class SendersSettings(BotSettings):
+    """The settings of senders; a channel that is not set up is off, and its deliveries fall back."""
+
+    senders_database_url: Annotated[str, AfterValidator(lambda url: check_url(url, "postgresql"))] = Field(
+        description="a URL postgresql://role:password@host:port/database"
+    )
+    dashboard_url: Annotated[str, _URL] = "http://127.0.0.1:8080"
+
+    telegram_timeout_seconds: float = Field(default=35.0, ge=1)
+    """The server may hold a flooded send for 8 s and then deliver it: at least 30 in production."""
+
+    smtp_host: str | None = None
+    smtp_port: int = Field(default=587, ge=1, le=65_535)
+    smtp_user: str | None = None
+    smtp_password: SecretStr | None = None
+    smtp_from: str | None = None
+    smtp_tls: Literal["starttls", "tls", "none"] = "starttls"
+
+    push_vapid_private_key: SecretStr | None = None
+    push_vapid_public_key: str | None = None
+    push_vapid_subject: str | None = None
+
+    telegram_per_second: float = Field(default=20.0, gt=0, le=30)
+    telegram_private_per_second: float = Field(default=1.0, gt=0)
+    telegram_group_per_minute: float = Field(default=20.0, gt=1)
+    email_per_minute: float = Field(default=100.0, gt=0)
+
+    send_lease_seconds: float = Field(default=90.0, gt=0)
+    """How long a claimed send may stay unanswered; longer than any provider's time-out."""
+    send_hold_seconds: float = Field(default=60.0, gt=0)
+    """How long whoever works on a delivery keeps others off it."""
+    send_retry_seconds: Seconds = (1.0, 2.0, 4.0)
+    greylist_seconds: Seconds = (300.0, 900.0, 3600.0, 14_400.0)
+    provider_down_seconds: float = Field(default=5.0, gt=0)
+    provider_stopped_seconds: float = Field(default=60.0, gt=0)
+
+    @field_validator("send_retry_seconds", "greylist_seconds", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
+
+    @field_validator("push_vapid_subject")
+    @classmethod
+    def _contact(cls, value: str | None) -> str | None:
+        if value and not value.startswith(("mailto:", "https://")):
+            raise ValueError("expected a mailto: or https: URL")
+        return value
+
+    @model_validator(mode="after")
+    def _channels_are_whole(self) -> Self:
+        if self.smtp_host and not self.smtp_from:
+            raise ValueError("SMTP_FROM is not set; expected the sender's address, since SMTP_HOST is set")
+        if self.push_vapid_private_key and not self.push_vapid_subject:
+            raise ValueError(
+                "PUSH_VAPID_SUBJECT is not set; expected a mailto: or https: URL, since PUSH_VAPID_PRIVATE_KEY is"
+            )
+        return self
