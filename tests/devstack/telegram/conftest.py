@@ -27,7 +27,7 @@ class Street:
     token: str = TOKEN
     user: int = USER
 
-    async def control(self, method: str, path: str, expect: int = 200, **fields: Any) -> dict[str, Any]:
+    async def control(self, method: str, path: str, /, expect: int = 200, **fields: Any) -> dict[str, Any]:
         """Ask the control API, expecting a status."""
         url = self.telegram.control_url + path
         async with self.http.request(method, url, json=fields or None) as response:
@@ -35,7 +35,7 @@ class Street:
             assert response.status == expect, body
             return body
 
-    async def call(self, method: str, **fields: Any) -> dict[str, Any]:
+    async def call(self, method: str, /, **fields: Any) -> dict[str, Any]:
         """Call a Bot API method with a JSON body and return what is told."""
         url = f"{self.telegram.api_url}/bot{self.token}/{method}"
         async with self.http.post(url, json=fields) as response:
