@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from uuid import uuid4
 
 import pytest
@@ -12,7 +12,7 @@ from services.scheduler.app import app, shipped_texts
 from services.scheduler.domain.catalogue import SHIPPED
 from services.scheduler.settings import SchedulerSettings
 from shared import ids, markdown
-from shared.bus import Bus
+from shared.bus import Bus, NoAnswer
 from shared.events import Channel, Lane, PromoPosted, PromoRef, outcome_id
 from shared.queries import (
     ListPromoLog,
@@ -44,6 +44,15 @@ async def bus(prepared_nats: Nats) -> AsyncIterator[Bus]:
         yield opened
 
 
+async def answering(bus: Bus) -> None:
+    """Wait until scheduler answers: the broker learns of its subscriptions a moment after it has started."""
+    while True:
+        with suppress(NoAnswer):
+            await bus.ask(ListSchedules())
+            return
+        await asyncio.sleep(0.02)
+
+
 async def log_of(bus: Bus, count: int) -> tuple[PromoLogEntry, ...]:
     """Return the promo log as soon as it has so many slots that are not skipped."""
     while True:
@@ -60,6 +69,7 @@ async def test_three_replicas_post_once_and_commands_start_and_stop(
     async with AsyncExitStack() as replicas:
         for _ in range(3):
             await replicas.enter_async_context(app(settings, Service("scheduler")))
+        await answering(bus)
         (first,) = await log_of(bus, 1)
         assert (first.promo_id, first.pending) == ("premium_signals", 2)
         assert (await bus.ask(StopSchedule(cause=uuid4()))).changed
@@ -89,9 +99,11 @@ async def test_a_restart_posts_nothing(settings: SchedulerSettings, bus: Bus) ->
     """Start means that a schedule is activated, not that a process starts."""
     for _ in range(2):
         async with app(settings, Service("scheduler")):
+            await answering(bus)
             await log_of(bus, 1)
             await asyncio.sleep(0.3)
     async with app(settings, Service("scheduler")):
+        await answering(bus)
         assert len(await log_of(bus, 1)) == 1
 
 

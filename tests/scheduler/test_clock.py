@@ -109,6 +109,35 @@ async def test_two_clocks_decide_each_slot_once(settled: Schedules, slots: Slots
     assert len(world.events) == 3 * 250 * 2
 
 
+async def test_a_schedule_in_another_replica_s_hands_is_left_to_it(
+    settled: Schedules, clock: Clock, world: World, database: Database
+) -> None:
+    """A replica neither waits for a schedule that another one decides or stops, nor decides beside it."""
+    async with database.begin() as other, asyncio.timeout(5):
+        await other.execute(text("SELECT FROM schedules FOR UPDATE"))
+        await clock.tick()
+        assert world.events == []
+        await other.execute(text("UPDATE schedules SET active = false, next_slot = NULL"))
+    await clock.tick()
+    assert world.events == []
+
+
+async def test_a_decision_in_another_replica_s_hands_is_announced_by_it(
+    settled: Schedules, clock: Clock, world: World, database: Database
+) -> None:
+    """A replica announces what nobody else is announcing, and takes it over when that one is gone."""
+    world.fails = 1
+    with pytest.raises(ConnectionResetError):
+        await clock.tick()
+    world.events.clear()
+    async with database.begin() as other, asyncio.timeout(5):
+        await other.execute(text("SELECT FROM slots FOR UPDATE"))
+        await clock.tick()
+        assert world.events == []
+    await clock.tick()
+    assert len(world.of(PromoDue)) == 2
+
+
 async def test_a_crash_between_commit_and_publish_is_repaired(
     settled: Schedules, slots: Slots, clock: Clock, world: World, database: Database
 ) -> None:

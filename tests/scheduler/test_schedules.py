@@ -126,6 +126,17 @@ async def test_stop_cancels_what_is_unsent(settled: Schedules, clock: Clock, wor
     assert len({event.slot for event in world.of(PromoDue)}) == 1
 
 
+async def test_every_stop_is_announced(settled: Schedules, clock: Clock, world: World) -> None:
+    """A stop after a start cancels the new activation's posts too."""
+    for hours in (1, 3):
+        world.now = START + hours * HOUR
+        await clock.tick()
+        await settled.stop(DEFAULT_SCHEDULE, uuid4(), world.now)
+        await clock.tick()
+        await settled.start(DEFAULT_SCHEDULE, uuid4(), world.now + HOUR)
+    assert [event.up_to for event in world.of(PromoCancelled)] == [START, START + 2 * HOUR]
+
+
 async def test_stop_then_start_posts_at_once(settled: Schedules, clock: Clock, world: World) -> None:
     """A new activation posts the next promo at once; what was cancelled does not reach it."""
     await clock.tick()
