@@ -55,9 +55,7 @@ class Clock:
 
     async def tick(self) -> float:
         """Decide what is due, announce what is not announced; return for how many seconds to sleep."""
-        while decided := await self._slots.decide_due(self._now()):
-            for slot in decided:
-                _note(slot)
+        while await self._slots.decide_due(self._now()):
             await self._announce()
         await self._announce()
         next_due = await self._slots.next_due()
@@ -77,10 +75,12 @@ class Clock:
     async def _announce_slot(self, slot: Slot) -> None:
         with telemetry.span("slot", schedule_id=str(slot.schedule_id), slot=slot.slot.isoformat()):
             await asyncio.gather(*(self._publish(event) for event in slot.events()))
+            _note(slot)
 
     async def _announce_stop(self, stop: Stop) -> None:
         with telemetry.span("stop", schedule_id=str(stop.schedule_id)):
             await self._publish(stop.event())
+            log.info("stop_announced", schedule_id=str(stop.schedule_id), up_to=stop.up_to.isoformat())
 
 
 def _note(slot: Slot) -> None:
