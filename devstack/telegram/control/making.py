@@ -107,6 +107,8 @@ async def make_chat(cloud: Cloud, asked: MakeChat, _: int) -> dict[str, Any]:
         chat = Chat(number, "private", username=user.username, user=user)
     else:
         chat = Chat(_number(cloud, asked), asked.type, asked.title or asked.type, asked.username)
+    # As in a chat with a past: numbers of a simulator that was restarted are not those of its former life.
+    chat.next_message_id = cloud.chance.randint(1, 1_000_000)
     return _chat(world.chats.setdefault(chat.id, chat))
 
 
