@@ -8,6 +8,7 @@ from shared.bus.asking import Answering, answering
 from shared.bus.connection import Bus
 from shared.bus.dead_letters import DeadLetter, DeadLetters
 from shared.bus.errors import BusUnavailable, NoAnswer, Refusal, RetryLater, TooLarge
+from shared.bus.reading import Progress, Stored, Streams
 from shared.bus.records import AttemptsRecord, Begun
 from shared.bus.routes import BatchRoute, Receipt, Route, on, on_batch, on_dead_letter
 
@@ -21,10 +22,13 @@ __all__ = [
     "DeadLetter",
     "DeadLetters",
     "NoAnswer",
+    "Progress",
     "Receipt",
     "Refusal",
     "RetryLater",
     "Route",
+    "Stored",
+    "Streams",
     "TooLarge",
     "answering",
     "on",

@@ -17,6 +17,7 @@ from shared.bus.dead_letters import DeadLetters
 from shared.bus.envelope import HEADROOM_BYTES, encode
 from shared.bus.errors import BusUnavailable, TooLarge
 from shared.bus.publishing import Publisher
+from shared.bus.reading import Streams
 from shared.bus.records import AttemptsRecord
 from shared.bus.routes import BatchRoute, Route
 from shared.events import Event
@@ -52,6 +53,7 @@ class Bus:
         self._publisher = Publisher(client)
         self._consumptions: dict[str, Consumption] = {}
         self.dead_letters = DeadLetters(client, self._publisher)
+        self.streams = Streams(client)
 
     @classmethod
     @asynccontextmanager

@@ -1,0 +1,95 @@
+"""What the streams say, by event id, up to a cut."""
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from shared.bus import Bus, Stored
+
+_RANKS = {"posted": 3, "sent": 3, "failed": 2, "suppressed": 2, "ambiguous": 1}
+_STATES = {"posted": "sent"}
+
+
+@dataclass
+class Said:
+    """Ids per kind of event; dead letters by durable."""
+
+    presses: set[str] = field(default_factory=set)
+    updates: set[str] = field(default_factory=set)
+    messages: set[str] = field(default_factory=set)
+    promos_due: set[str] = field(default_factory=set)
+    outcomes: set[str] = field(default_factory=set)
+    deliveries: set[str] = field(default_factory=set)
+    promo_states: dict[str, set[str]] = field(default_factory=dict)
+    advisories: int = 0
+    dead_letters: int = 0
+    _dead: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+
+    def dead(self, durable: str) -> set[str]:
+        """Return the ids of the dead letters of a durable."""
+        return self._dead[durable]
+
+    def dead_of(self, prefix: str) -> set[str]:
+        """Return the ids of the dead letters of every durable whose name begins so."""
+        return {key for durable, keys in self._dead.items() if durable.startswith(prefix) for key in keys}
+
+    def bury(self, durable: str, event_key: str) -> None:
+        """Take note of a dead letter."""
+        self._dead[durable].add(event_key)
+        self.dead_letters += 1
+
+
+async def listen(bus: Bus, cut: dict[str, int]) -> Said:
+    """Read every stream up to the cut."""
+    said = Said()
+    best: dict[str, tuple[tuple[int, int, int], str]] = {}
+    async for stored in bus.streams.read("CLICKS", "clicks.pressed", up_to=cut["CLICKS"]):
+        _press(said, stored)
+    async for stored in bus.streams.read("UPDATES", "updates.*", up_to=cut["UPDATES"]):
+        said.updates.add(stored.event_key)
+    for stream in ("TRANSACTIONAL", "CAMPAIGN"):
+        async for stored in bus.streams.read(stream, "messages.>", up_to=cut[stream]):
+            said.messages.add(stored.event_key)
+    async for stored in bus.streams.read("PROMOS", "promos.due", up_to=cut["PROMOS"]):
+        said.messages.add(stored.event_key)
+        said.promos_due.add(stored.event_key)
+    async for stored in bus.streams.read("OUTCOMES", "outcomes.>", up_to=cut["OUTCOMES"]):
+        _outcome(said, best, stored)
+    for key, (_, state) in best.items():
+        said.promo_states.setdefault(state, set()).add(key)
+    async for letter in bus.dead_letters.all():
+        said.bury(letter.durable, letter.event_key)
+    async for _ in bus.streams.read("ADVISORIES", "$JS.EVENT.>", up_to=cut["ADVISORIES"]):
+        said.advisories += 1
+    return said
+
+
+def _press(said: Said, stored: Stored) -> None:
+    said.presses.add(stored.event_key)
+    press = _read(stored)
+    # A press on a button is an update too; a deep link's update is in UPDATES already.
+    if press.get("source") == "button" and press.get("update_id") is not None:
+        said.updates.add(stored.event_key)
+
+
+def _outcome(said: Said, best: dict[str, tuple[tuple[int, int, int], str]], stored: Stored) -> None:
+    outcome = _read(stored)
+    kind = stored.subject.split(".")[1]
+    said.outcomes.add(stored.event_key)
+    said.deliveries.add(str(outcome.get("delivery_id")))
+    if outcome.get("promo"):
+        # Sent always wins, otherwise the highest attempt, then the rank.
+        key = str(outcome["message_id"])
+        weight = (int(kind == "posted"), int(outcome.get("attempt", 0)), _RANKS[kind])
+        if key not in best or weight > best[key][0]:
+            best[key] = weight, _STATES.get(kind, kind)
+
+
+def _read(stored: Stored) -> dict[str, Any]:
+    try:
+        found = orjson.loads(stored.payload)
+    except orjson.JSONDecodeError:
+        return {}
+    return found if isinstance(found, dict) else {}
