@@ -87,18 +87,13 @@ class Webhook:
         lane = self._lanes[name]
         while lane and self._open:
             update = lane[0]
-            delivered = self._updates.expired(update)
-            if not delivered:
+            if not self._updates.expired(update):
                 delay = await self._attempt(update)
-                if delay is None:
-                    delivered = True
-                elif self._courier.clock.time() + delay < update.expires_at:
+                if delay is not None and self._courier.clock.time() + delay < update.expires_at:
                     await self._courier.clock.sleep(delay)
-                else:
-                    delivered = True
-            if delivered:
-                lane.popleft()
-                self._updates.drop([update])
+                    continue
+            lane.popleft()
+            self._updates.drop([update])
         self._lanes.pop(name, None)
 
     async def _attempt(self, update: Update) -> float | None:

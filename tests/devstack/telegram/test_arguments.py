@@ -4,7 +4,7 @@ import json
 
 import aiohttp
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from devstack.telegram.arguments import Arguments, read, read_body
@@ -12,12 +12,14 @@ from devstack.telegram.refusals import Refused
 
 NAMES = st.text(st.characters(codec="utf-8", exclude_characters='"\r\n;'), min_size=1, max_size=8)
 TEXTS = st.text(st.characters(codec="utf-8"), max_size=40)
+LEAVES = st.none() | st.booleans() | st.integers() | TEXTS
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | TEXTS, lambda x: st.lists(x) | st.dictionaries(TEXTS, x)
+    LEAVES, lambda x: st.lists(x, max_size=3) | st.dictionaries(TEXTS, x, max_size=3), max_leaves=5
 )
 
 
-@given(st.dictionaries(NAMES, JSON))
+@settings(max_examples=50)
+@given(st.dictionaries(NAMES, JSON, max_size=5))
 def test_json_bodies_keep_every_member(members: dict[str, object]) -> None:
     """Texts are unquoted, every other value is kept as JSON that means the same."""
     for body in (json.dumps(members), json.dumps(members, ensure_ascii=False, indent=2)):

@@ -332,6 +332,41 @@ async def test_refused_url_leaves_no_webhook(street: Any, receiver: Any) -> None
     }
 
 
+async def test_press_nobody_takes_is_given_up(street: Any, receiver: Any) -> None:
+    """A press is repeated until the next attempt would come after its 150 s, then it is dropped."""
+
+    async def respond(update: dict[str, Any]) -> web.Response:
+        return web.Response(status=500 if "callback_query" in update else 200)
+
+    receiver.respond = respond
+    number = await street.post()
+    await street.result("setWebhook", url=receiver.url)
+    await street.control("POST", "/press", chat_id=42, message_id=number, wait=0)
+    await receiver.wait_for(2)
+    await street.control("POST", "/clock", advance=147)
+    await receiver.wait_for(3)
+    told = await street.control("POST", "/send", chat_id=42, text="x", wait=5)
+    assert told["delivered"]
+    info = await street.result("getWebhookInfo")
+    assert info["pending_update_count"] == 0
+    assert len([update for update in receiver.updates if "callback_query" in update]) == 3
+
+
+async def test_connection_closed_without_an_answer_is_a_failure(street: Any, receiver: Any) -> None:
+    """A receiver that dies in mid-request gets the update again."""
+
+    async def respond(_: dict[str, Any]) -> web.Response:
+        if len(receiver.got) == 1:
+            receiver.got[0][0].transport.abort()
+        return web.Response()
+
+    receiver.respond = respond
+    await street.result("setWebhook", url=receiver.url)
+    assert (await _say(street, "x", wait=5))["delivered"]
+    assert len(receiver.got) == 2
+    assert (await street.result("getWebhookInfo"))["last_error_message"] == "Connection closed"
+
+
 async def test_malformed_update_is_delivered_as_it_stands(street: Any, receiver: Any) -> None:
     """A raw body reaches the receiver byte for byte."""
     await street.result("setWebhook", url=receiver.url)
