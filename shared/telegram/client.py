@@ -37,12 +37,9 @@ class _Body(BytesPayload):
     def __init__(self, value: bytes) -> None:
         super().__init__(value, content_type="application/json")
         self.sent = False
-        self.withdrawn = False
 
     async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:
-        """Write the arguments, unless their call has already been given up."""
-        if self.withdrawn:
-            raise ConnectionResetError("the call was given up")
+        """Write the arguments, and note whether they could go out."""
         # aiohttp refuses to write to a transport that is closing, so then nothing goes out.
         transport = writer.transport if isinstance(writer, StreamWriter) else None
         self.sent = transport is not None and not transport.is_closing()
@@ -104,8 +101,6 @@ class BotApi:
             why = type(problem).__name__
         else:
             return _read(method, status, retry_after, raw)
-        finally:
-            body.withdrawn = True
         # Raised out here, so that aiohttp's exception, which knows the URL, is not its context.
         raise Ambiguous(method, why) if body.sent else NothingHappened(method, why)
 
