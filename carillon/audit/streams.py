@@ -48,7 +48,7 @@ async def listen(bus: Bus, cut: dict[str, int]) -> Said:
     async for stored in bus.streams.read("CLICKS", "clicks.pressed", up_to=cut["CLICKS"]):
         _press(said, stored)
     async for stored in bus.streams.read("UPDATES", "updates.*", up_to=cut["UPDATES"]):
-        said.updates.add(stored.event_key)
+        said.updates.add(_update(stored.payload, stored.event_key))
     for stream in ("TRANSACTIONAL", "CAMPAIGN"):
         async for stored in bus.streams.read(stream, "messages.>", up_to=cut[stream]):
             said.messages.add(stored.event_key)
@@ -61,6 +61,7 @@ async def listen(bus: Bus, cut: dict[str, int]) -> Said:
         said.promo_states.setdefault(state, set()).add(key)
     async for letter in bus.dead_letters.all():
         said.bury(letter.durable, letter.event_key)
+        said.dead(letter.durable).add(_update(letter.payload, letter.event_key))
     async for _ in bus.streams.read("ADVISORIES", "$JS.EVENT.>", up_to=cut["ADVISORIES"]):
         said.advisories += 1
     return said
@@ -68,14 +69,14 @@ async def listen(bus: Bus, cut: dict[str, int]) -> Said:
 
 def _press(said: Said, stored: Stored) -> None:
     said.presses.add(stored.event_key)
-    press = _read(stored)
+    press = _read(stored.payload)
     # A press on a button is an update too; a deep link's update is in UPDATES already.
     if press.get("source") == "button" and press.get("update_id") is not None:
-        said.updates.add(stored.event_key)
+        said.updates.add(_update(stored.payload, stored.event_key))
 
 
 def _outcome(said: Said, best: dict[str, tuple[tuple[int, int, int], str]], stored: Stored) -> None:
-    outcome = _read(stored)
+    outcome = _read(stored.payload)
     kind = stored.subject.split(".")[1]
     said.outcomes.add(stored.event_key)
     said.deliveries.add(str(outcome.get("delivery_id")))
@@ -87,9 +88,15 @@ def _outcome(said: Said, best: dict[str, tuple[tuple[int, int, int], str]], stor
             best[key] = weight, _STATES.get(kind, kind)
 
 
-def _read(stored: Stored) -> dict[str, Any]:
+def _update(payload: bytes, event_key: str) -> str:
+    """Name an update as the update log does, by bot and number; else by its event."""
+    event = _read(payload)
+    return f"{event['bot_id']}:{event['update_id']}" if {"bot_id", "update_id"} <= event.keys() else event_key
+
+
+def _read(payload: bytes) -> dict[str, Any]:
     try:
-        found = orjson.loads(stored.payload)
+        found = orjson.loads(payload)
     except orjson.JSONDecodeError:
         return {}
     return found if isinstance(found, dict) else {}

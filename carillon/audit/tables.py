@@ -24,7 +24,7 @@ class Kept:
     updates: set[str] = field(default_factory=set)
     messages: set[str] = field(default_factory=set)
     outcomes: set[str] = field(default_factory=set)
-    ended: set[str] = field(default_factory=set)
+    deliveries: set[str] = field(default_factory=set)
     promo_log: set[str] = field(default_factory=set)
     promo_states: dict[str, set[str]] = field(default_factory=dict)
     campaign_items: set[str] = field(default_factory=set)
@@ -44,11 +44,12 @@ async def look(system: System, *, announce_seconds: float) -> Kept:
     async with _connected(system, "clicks") as clicks:
         kept.clicks = _ids(await clicks.fetch("SELECT id FROM marketing_clicks"))
     async with _connected(system, "gateway") as gateway:
-        kept.updates = _ids(await gateway.fetch("SELECT id FROM telegram_webhooks"))
+        rows = await gateway.fetch("SELECT bot_id, update_id FROM telegram_webhooks")
+        kept.updates = {f"{row['bot_id']}:{row['update_id']}" for row in rows}
     async with _connected(system, "scheduler") as scheduler:
         await _promo_log(kept, scheduler)
+    await _wait_until_told(system, announce_seconds)
     async with _connected(system, "senders") as senders:
-        await _wait_until_told(senders, announce_seconds)
         await _ledger(kept, senders)
         await _campaigns(kept, senders)
     return kept
@@ -68,11 +69,12 @@ async def _connected(system: System, service: str) -> AsyncIterator[asyncpg.Conn
         await connection.close()
 
 
-async def _wait_until_told(senders: asyncpg.Connection, seconds: float) -> None:
+async def _wait_until_told(system: System, seconds: float) -> None:
     """Wait for outcomes that are written but not published yet; what stays is a difference."""
     for _ in range(int(seconds / 0.5)):
-        if not await senders.fetchval("SELECT count(*) FROM deliveries WHERE NOT announced"):
-            return
+        async with _connected(system, "senders") as senders:
+            if not await senders.fetchval("SELECT count(*) FROM deliveries WHERE NOT announced"):
+                return
         await asyncio.sleep(0.5)
 
 
@@ -91,9 +93,9 @@ async def _ledger(kept: Kept, senders: asyncpg.Connection) -> None:
     """):
         state = "pending" if row["state"] == "sending" else row["state"]
         states.setdefault(str(row["message_id"]), set()).add(state)
+        kept.deliveries.add(str(row["id"]))
         if state != "pending":
             kind = "posted" if state == "sent" and row["lane"] == "promo" else state
-            kept.ended.add(str(row["id"]))
             kept.outcomes.add(str(outcome_id(row["id"], row["attempt"], kind)))
     kept.message_states = {
         message: next(state for state in _BEST if state in found) for message, found in states.items()
