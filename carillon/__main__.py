@@ -5,7 +5,7 @@ import typer
 from carillon import audit, demo, dlq, keys, up
 
 app = typer.Typer(
-    help="Scheduled Telegram promos, counted presses, and notifications that are never lost and never doubled.",
+    help="Scheduled Telegram promos, counted presses, and notifications never lost, never doubled.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

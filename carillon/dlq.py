@@ -110,11 +110,20 @@ def discard(
 def summary(letter: DeadLetter) -> dict[str, Any]:
     """Return everything about a dead letter but its payload."""
     return {
-        "number": letter.number, "durable": letter.durable, "event": letter.event, "event_id": letter.event_key,
-        "subject": letter.subject, "reason": letter.reason, "error": letter.error, "attempts": letter.attempts,
-        "replay": letter.replay, "origin": letter.origin, "trace_id": letter.trace_id, "died_at": letter.died_at,
+        "number": letter.number,
+        "durable": letter.durable,
+        "event": letter.event,
+        "event_id": letter.event_key,
+        "subject": letter.subject,
+        "reason": letter.reason,
+        "error": letter.error,
+        "attempts": letter.attempts,
+        "replay": letter.replay,
+        "origin": letter.origin,
+        "trace_id": letter.trace_id,
+        "died_at": letter.died_at,
         "expired": _expired(letter),
-    }  # fmt: skip
+    }
 
 
 async def letters_of(bus: Bus, which: Which) -> AsyncIterator[DeadLetter]:

@@ -1,4 +1,4 @@
-"""How a command finds its system: `--stack FILE`, CARILLON_STACK, the stack in `.carillon/`, the environment."""
+"""How a command finds its system: `--stack`, CARILLON_STACK, `.carillon/stack.json`, the environment."""
 
 import os
 from collections.abc import AsyncIterator
@@ -65,9 +65,10 @@ class System(BaseModel):
         try:
             return cls.model_validate(orjson.loads(file.read_bytes()))
         except OSError as error:
-            fail(f"{where}: cannot read {file}: {error.strerror}")
+            problem = f"cannot read {file}: {error.strerror}"
         except (orjson.JSONDecodeError, ValidationError):
-            fail(f"{where}: {file} is not a stack file of carillon up")
+            problem = f"{file} is not a stack file of carillon up"
+        fail(f"{where}: {problem}")
 
     @classmethod
     def from_environment(cls) -> Self:

@@ -53,7 +53,7 @@ class Audit:
         excused: Collection[str] = (),
         known: Collection[str] = (),
     ) -> None:
-        """Add a line: `excused` need not be in the tables (dead letters), `known` may be there (after the cut)."""
+        """Add a line: `excused` need not be in the tables (dead letters), `known` may be (after the cut)."""
         missing = set(expected) - set(found) - set(excused)
         surplus = set(found) - set(expected) - set(known)
         examples = ", ".join(sorted(missing | surplus)[:3])

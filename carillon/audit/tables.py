@@ -89,8 +89,8 @@ async def _ledger(kept: Kept, senders: asyncpg.Connection) -> None:
     kept.messages = _ids(await senders.fetch("SELECT id FROM messages"))
     states: dict[str, set[str]] = {}
     for row in await senders.fetch("""
-        SELECT d.id, d.message_id, d.state, d.attempt, m.lane FROM deliveries d JOIN messages m ON m.id = d.message_id
-    """):
+        SELECT d.id, d.message_id, d.state, d.attempt, m.lane
+        FROM deliveries d JOIN messages m ON m.id = d.message_id"""):
         state = "pending" if row["state"] == "sending" else row["state"]
         states.setdefault(str(row["message_id"]), set()).add(state)
         kept.deliveries.add(str(row["id"]))

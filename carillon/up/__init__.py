@@ -44,8 +44,8 @@ def command(
 ) -> None:
     """Run the whole system: embedded NATS and PostgreSQL, simulators, four services. Ctrl-C stops it.
 
-    NATS_URL, DATABASE_URL, TELEGRAM_API_URL (with TELEGRAM_BOT_TOKEN) and SMTP_HOST/SMTP_PORT, when set, replace
-    the embedded part.
+    NATS_URL, DATABASE_URL, TELEGRAM_API_URL (with TELEGRAM_BOT_TOKEN) and SMTP_HOST/SMTP_PORT, when set,
+    replace the embedded part.
     """
     from carillon.up.running import Options
 
@@ -66,7 +66,11 @@ async def _run(options: "Options", ready_file: Path | None, *, json: bool) -> No
     stop = asyncio.Event()
     for each in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(each, stop.set)
-    say = (lambda line: None) if json else (lambda line: console.print(f"[dim]·[/dim] {line}", markup=True))
+
+    def say(line: str) -> None:
+        if not json:
+            console.print(f"[dim]·[/dim] {line}")
+
     try:
         async with running(options, say) as stack:
             say("waiting for the first promo")
@@ -107,11 +111,13 @@ async def _posted_before(stack: "Stack") -> bool:
     import aiohttp
 
     headers = {"Authorization": f"Bearer {stack.system.owner_key}"}
-    async with aiohttp.ClientSession(headers=headers) as session:
-        async with session.get(f"{stack.gateway_url}/api/v1/schedules") as answer:
-            if answer.status != 200:
-                return False
-            schedules = (await answer.json())["items"]
+    async with (
+        aiohttp.ClientSession(headers=headers) as session,
+        session.get(f"{stack.gateway_url}/api/v1/schedules") as answer,
+    ):
+        if answer.status != 200:
+            return False
+        schedules = (await answer.json())["items"]
     started = stack.started_at.isoformat()
     return any(each["last_run"] and each["last_run"] < started for each in schedules)
 

@@ -1,7 +1,7 @@
-"""A whole stack, running: the world outside, prepared broker and databases, the services, keys and webhook."""
+"""A whole stack, running: the world outside, broker and databases prepared, services, keys, webhook."""
 
 import os
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -33,6 +33,8 @@ class Options:
     port: int = 0
     settings: Mapping[str, str] = field(default_factory=dict)
     given: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
+    before_services: Callable[[Outside], Awaitable[None]] | None = None
+    """Called when the world outside is there and the services are not: to set a stage."""
 
 
 @dataclass
@@ -94,6 +96,8 @@ async def running(options: Options, say: Say) -> AsyncIterator[Stack]:
         save(options.folder, identity)
         port = port_for(options.folder, "gateway", options.port)
         stack = Stack(options, identity, world, processes, f"http://127.0.0.1:{port}", datetime.now(UTC))
+        if options.before_services:
+            await options.before_services(world)
         say("starting the four services")
         await processes.start(_replicas(options, environment, port))
         await _set_webhook(stack)
@@ -136,12 +140,14 @@ def _environment(options: Options, identity: Identity, world: Outside) -> dict[s
 def _prepare_settings(options: Options, world: Outside) -> PrepareSettings:
     urls = {f"{name}_database_url": url for name, url in world.database_urls.items()}
     ack_wait = options.settings.get("ACK_WAIT_SECONDS")
-    return PrepareSettings(
-        nats_url=world.nats_url,
-        nats_monitor_url=world.nats_monitor_url,
-        database_url=world.admin_database_url,
-        ack_wait_seconds=float(ack_wait) if ack_wait else None,
-        **urls,
+    return PrepareSettings.model_validate(
+        {
+            "nats_url": world.nats_url,
+            "nats_monitor_url": world.nats_monitor_url,
+            "database_url": world.admin_database_url,
+            "ack_wait_seconds": float(ack_wait) if ack_wait else None,
+            **urls,
+        }
     )
 
 

@@ -1,4 +1,4 @@
-"""Questions and commands between services: NATS request-reply with typed contracts, one queue group a service.
+"""Questions and commands between services: NATS request-reply, typed, one queue group a service.
 
 A reply is `{"reply": …}` or `{"refusal": {"status", "title", "detail", "extra"}}`.
 """

@@ -200,7 +200,7 @@ class Bus:
         config = info.config
         if config.max_deliver not in (None, -1) or config.backoff or not config.ack_wait:
             raise RuntimeError(f"durable {each.name} is not as the topology declares it: run deploy.prepare")
-        return config.ack_wait
+        return float(config.ack_wait)
 
     def _crashed(self, task: asyncio.Task[None]) -> None:
         if task.cancelled() or (error := task.exception()) is None:

@@ -1,4 +1,4 @@
-"""Durable consumption: pull, decode one by one, handle with bounded concurrency, retry, bury, stop gracefully.
+"""Durable consumption: pull, decode one by one, handle side by side, retry, bury, stop gracefully.
 
 - An event that cannot be parsed goes to the dead letters at first sight.
 - `RetryLater` is a delayed NAK and is not counted. Any other error is counted in the service's own record

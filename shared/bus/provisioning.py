@@ -1,4 +1,4 @@
-"""Declaring the topology: streams and durables are added or updated until the broker holds what is declared."""
+"""Declaring the topology: streams and durables are added or updated until they are as declared."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -36,7 +36,7 @@ class Provisioner:
     async def open(
         cls, url: str, *, replicas: int = 1, ack_wait_seconds: float | None = None
     ) -> AsyncIterator["Provisioner"]:
-        """Connect for the time of the work; `ack_wait_seconds` shortens every durable's for demo and tests."""
+        """Connect for the time of the work; `ack_wait_seconds` shortens every durable's, for tests."""
         client = Client()
         await client.connect(url, name="prepare", connect_timeout=2, max_reconnect_attempts=5)
         try:
