@@ -108,7 +108,7 @@ def _from_tdlib(wire: tdlib.Answer, entities: Sequence[Entity]) -> Entity:
 def _trim(formatted: Formatted) -> Formatted:
     """Drop spaces and line breaks at the end, and those before the first entity."""
     text = formatted.text.rstrip(" \n")
-    end = len(text.encode("utf-16-le")) // 2
+    end = len(text.encode("utf-16-le", "surrogatepass")) // 2
     kept = [
         replace(each, length=min(each.length, end - each.offset))
         for each in formatted.entities

@@ -5,7 +5,7 @@ from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, nodes
 
-from shared.markdown import escape
+from shared.markdown import escape, link_problem
 
 _ESCAPING_FILTERS = ("safe", "escape", "e", "forceescape", "urlize", "xmlattr", "tojson")
 _CAPTURES = (
@@ -32,10 +32,12 @@ def telegram(folder: Path) -> Environment:
     """Return the environment of MarkdownV2: every value is escaped, once, where it is written.
 
     Its escaping is valid in links' targets and in code too, where a backslash also stands for the next
-    character. What would write rendered text a second time is found by `captures`.
+    character. What would write rendered text a second time is found by `captures`. `is linkable` asks whether
+    Telegram makes a link of an address: it drops others (`http://localhost`) and leaves the bare text.
     """
     environment = _environment(folder)
     environment.finalize = lambda value: escape(str(value))
+    environment.tests["linkable"] = lambda url: link_problem(url) is None
     return environment
 
 

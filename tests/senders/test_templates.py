@@ -13,6 +13,7 @@ from shared.events import Channel
 from shared.markdown import check, parse
 from shared.templates import InvalidVariable, MissingVariables, Templates
 
+FOLDER = Path(__file__).parents[2] / "services" / "senders" / "templates"
 NAMES = ("position_failure_entry", "position_failure_sl", "position_failure_tp")
 AMOUNTS = {"position_failure_sl": "loss_amount", "position_failure_tp": "profit_amount"}
 GIVEN = {
@@ -47,8 +48,7 @@ HOSTILE = [
 @pytest.fixture(scope="module")
 def templates() -> Templates:
     """What senders ships."""
-    folder = Path(__file__).parents[2] / "services" / "senders" / "templates"
-    return Templates.load(folder, {"dashboard_url": "https://app.example.com"})
+    return Templates.load(FOLDER, {"dashboard_url": "https://app.example.com"})
 
 
 class _Reader(HTMLParser):
@@ -244,9 +244,23 @@ def test_a_loss_has_one_minus(templates: Templates, loss: object) -> None:
         assert amounts == ["-50.00 EUR"]
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_a_dashboard_that_telegram_does_not_link_to_costs_no_alert(name: str) -> None:
+    """Telegram makes no link of `localhost`; the address is then shown, and the alert goes out."""
+    local = Templates.load(FOLDER, {"dashboard_url": "http://localhost:8080"})
+    shown = check(local.render(name, "telegram", GIVEN).text)
+    assert "http://localhost:8080/dashboard/" in shown.text
+
+
 def test_a_long_reason_does_not_cost_the_message(templates: Templates) -> None:
     """A broker's error of any length is cut, so that Telegram still takes the alert."""
     given = {**GIVEN, "error_reason": "stack.trace! " * 5_000}
     shown = check(templates.render("position_failure_entry", "telegram", given).text)
     assert "stack.trace! stack" in shown.text
     assert "…" in shown.text
+
+
+def test_a_reason_full_of_marks_does_not_cost_the_message(templates: Templates) -> None:
+    """Telegram keeps a hundred entities; commands and addresses in a broker's error are none of them."""
+    given = {**GIVEN, "error_reason": "/a " * 160}
+    check(templates.render("position_failure_entry", "telegram", given).text)

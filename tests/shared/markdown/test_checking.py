@@ -1,6 +1,7 @@
 """What Telegram would refuse, or lose without a word, is refused before it is saved."""
 
 import contextlib
+from typing import Literal
 from uuid import UUID
 
 import pytest
@@ -85,6 +86,13 @@ def test_plain_text_is_checked_without_marks() -> None:
     assert check("a.b [c](", None).text == "a.b [c]("
     with pytest.raises(Refused, match="message is too long"):
         check("a" * 4097, None)
+
+
+@pytest.mark.parametrize("mode", ["MarkdownV2", None])
+def test_a_lone_surrogate_is_refused_by_name(mode: Literal["MarkdownV2"] | None) -> None:
+    """Where nobody has cleaned a text at the edge, that is said, in Telegram's words, and nothing breaks."""
+    with pytest.raises(Refused, match="Text must be encoded in UTF-8"):
+        check("a\ud800", mode, [[Button(text="\ud800", url="https://x.yz/\ud800")]])
 
 
 def test_every_problem_is_named_at_once() -> None:
