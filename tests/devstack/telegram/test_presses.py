@@ -59,6 +59,19 @@ async def test_late_answer_is_refused(street: Any) -> None:
         )
 
 
+async def test_presses_past_their_deadline_are_forgotten(street: Any) -> None:
+    """Memory holds the presses that can still be answered, not all there ever were."""
+    for _ in range(3):
+        await _pressed_only(street)
+    await street.control("POST", "/clock", advance=16)
+    await _pressed_only(street)
+    assert len(street.telegram.cloud.world.bots[123456].presses) == 1
+
+
+async def _pressed_only(street: Any) -> None:
+    await street.control("POST", "/press", chat_id=42, message_id=5, data="x", wait=0)
+
+
 @pytest.mark.parametrize(
     ("fields", "description"),
     [

@@ -52,12 +52,13 @@ async def test_without_a_secret_no_header_is_sent(street: Any, receiver: Any) ->
 
 @pytest.mark.parametrize("status", [301, 400, 403, 404, 410, 500, 503])
 async def test_anything_but_2xx_is_repeated(street: Any, receiver: Any, status: int) -> None:
-    """A failed update comes again at once the first time, with the same id, and the failure is told."""
-    receiver.respond = _answering(status)
+    """A failed update comes again at once the first time, the same to the same place; the failure is told."""
+    receiver.respond = _answering(status, Location="/elsewhere")
     await street.result("setWebhook", url=receiver.url)
-    await _say(street, "again", wait=5)
+    assert (await _say(street, "again", wait=0.8))["delivered"]
     first, second = receiver.updates
     assert first == second
+    assert [request.path for request, _ in receiver.got] == ["/hook", "/hook"]
     info = await street.result("getWebhookInfo")
     assert info["last_error_message"].startswith(f"Wrong response from the webhook: {status} ")
     assert info["last_error_date"] > 0
