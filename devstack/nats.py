@@ -72,6 +72,11 @@ class Nats:
             self._process.kill()
             await self._process.wait()
 
+    async def ended(self) -> None:
+        """Wait until the server ends, for whatever reason."""
+        if self._process:
+            await self._process.wait()
+
     async def restart(self) -> None:
         """Stop the server if it runs, and start it over the same data."""
         await self._stop()

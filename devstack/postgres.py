@@ -79,6 +79,11 @@ class Postgres:
             # SIGQUIT is PostgreSQL's immediate shutdown; SIGKILL would leave its children running.
             await stop_process(self._process, signal.SIGQUIT, 10)
 
+    async def ended(self) -> None:
+        """Wait until the server ends, for whatever reason."""
+        if self._process:
+            await self._process.wait()
+
     async def restart(self) -> None:
         """Stop the server if it runs, and start it over the same data."""
         await self._stop()

@@ -1,9 +1,10 @@
 """The world outside of the services: servers and simulators, or what the environment gives instead."""
 
+import asyncio
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -15,6 +16,7 @@ from carillon.up.identity import Identity
 from devstack.nats import Nats
 from devstack.postgres import Postgres
 from devstack.push import PushService
+from devstack.servers import NotStarted
 from devstack.smtp import Inbox
 from devstack.telegram import Telegram
 
@@ -22,6 +24,7 @@ OWNER = 1001
 PEOPLE = ((OWNER, "Ada", "ada_owner"), (1002, "Grace", "grace"), (1003, "Alan", "alan"))
 CHANNEL, GROUP = -1_001_000_000_001, -1_001_000_000_002
 CHATS = (CHANNEL, GROUP, 1003)
+RESTART_SECONDS = 1.0
 BOT_USERNAME = "carillon_dev_bot"
 
 
@@ -41,9 +44,26 @@ class Outside:
     bot_token: str | None = None
     bot_username: str | None = None
     chat_ids: tuple[int, ...] = ()
-    pids: dict[str, list[int]] = field(default_factory=dict)
     nats: Nats | None = None
     postgres: Postgres | None = None
+
+    @property
+    def pids(self) -> dict[str, list[int]]:
+        """The process ids of the embedded servers."""
+        servers = {"nats": self.nats, "postgres": self.postgres}
+        return {name: [server.pid] for name, server in servers.items() if server}
+
+    @asynccontextmanager
+    async def kept_up(self, say: Callable[[str], None]) -> AsyncIterator[None]:
+        """Start an embedded server again when it dies, as a container engine would, while the context lasts."""
+        servers = {"nats-server": self.nats, "PostgreSQL": self.postgres}
+        watches = [asyncio.create_task(_keep(name, each, say)) for name, each in servers.items() if each]
+        try:
+            yield
+        finally:
+            for watch in watches:
+                watch.cancel()
+            await asyncio.gather(*watches, return_exceptions=True)
 
 
 @asynccontextmanager
@@ -68,7 +88,6 @@ async def _broker(found: Outside, stack: AsyncExitStack, folder: Path, given: Ma
         return
     found.nats = await stack.enter_async_context(Nats.open(folder / "nats"))
     found.nats_url, found.nats_monitor_url = found.nats.url, found.nats.monitor_url
-    found.pids["nats"] = [found.nats.pid]
 
 
 async def _databases(
@@ -86,7 +105,6 @@ async def _databases(
             Postgres.open(folder / "postgres", ephemeral=ephemeral)
         )
         admin = found.postgres.url
-        found.pids["postgres"] = [found.postgres.pid]
     found.admin_database_url = admin
     for name in SERVICES:
         own = given.get(f"{name.upper()}_DATABASE_URL")
@@ -126,6 +144,17 @@ async def _mail(found: Outside, stack: AsyncExitStack, given: Mapping[str, str])
         return
     inbox = await stack.enter_async_context(Inbox.open())
     found.smtp, found.smtp_control_url = (inbox.host, inbox.port), inbox.control_url
+
+
+async def _keep(name: str, server: Nats | Postgres, say: Callable[[str], None]) -> None:
+    while True:
+        await server.ended()
+        say(f"{name} ended and is started again")
+        try:
+            await asyncio.sleep(RESTART_SECONDS)
+            await server.restart()
+        except NotStarted as problem:
+            say(str(problem))
 
 
 async def post(url: str, path: str, body: Any) -> Any:  # JSON in, JSON out

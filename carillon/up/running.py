@@ -86,9 +86,11 @@ async def running(options: Options, say: Say) -> AsyncIterator[Stack]:
     make_folder(options.folder)
     identity = load(options.folder)
     say("starting NATS, PostgreSQL and the simulators")
-    async with outside(
-        options.folder, identity, ephemeral=options.ephemeral, given=options.given
-    ) as world, Processes.open(say) as processes:  # fmt: skip
+    async with (
+        outside(options.folder, identity, ephemeral=options.ephemeral, given=options.given) as world,
+        Processes.open(say) as processes,
+        world.kept_up(say),
+    ):
         say("preparing streams, databases and tables")
         environment = _environment(options, identity, world)
         await prepare(_prepare_settings(options, world))
@@ -139,7 +141,7 @@ def _environment(options: Options, identity: Identity, world: Outside) -> dict[s
 
 def _prepare_settings(options: Options, world: Outside) -> PrepareSettings:
     urls = {f"{name}_database_url": url for name, url in world.database_urls.items()}
-    ack_wait = options.settings.get("ACK_WAIT_SECONDS")
+    ack_wait = {**options.given, **options.settings}.get("ACK_WAIT_SECONDS")
     return PrepareSettings.model_validate(
         {
             "nats_url": world.nats_url,
