@@ -55,7 +55,7 @@ class Outside:
 
     @asynccontextmanager
     async def kept_up(self, say: Callable[[str], None]) -> AsyncIterator[None]:
-        """Start an embedded server again when it dies, as a container engine would, while the context lasts."""
+        """Start an embedded server again when it dies, as a container engine would, until left."""
         servers = {"nats-server": self.nats, "PostgreSQL": self.postgres}
         watches = [asyncio.create_task(_keep(name, each, say)) for name, each in servers.items() if each]
         try:
