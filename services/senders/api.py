@@ -76,9 +76,7 @@ async def get_recipient(query: GetRecipient, recipients: Recipients) -> Recipien
     return await _view(query.user_id, recipients)
 
 
-async def put_recipient(
-    command: PutRecipient, recipients: Recipients, announce: Announce
-) -> RecipientView:
+async def put_recipient(command: PutRecipient, recipients: Recipients, announce: Announce) -> RecipientView:
     """Create or change a recipient; refuses addresses that cannot be."""
     if command.email is not None and not _is_address(command.email):
         raise Refusal(422, "Invalid address", "email is expected to be local@domain")

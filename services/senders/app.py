@@ -118,7 +118,9 @@ async def _answer(stack: AsyncExitStack, bus: Bus, desk: handlers.Desk, campaign
             answering(
                 AddPushSubscription, lambda command: api.add_push_subscription(command, recipients, announce)
             ),
-            answering(CreateCampaign, lambda command: api.create_campaign(command, campaigns, desk.templates)),
+            answering(
+                CreateCampaign, lambda command: api.create_campaign(command, campaigns, desk.templates)
+            ),
             answering(GetCampaign, lambda query: api.get_campaign(query, campaigns)),
             is_unavailable=is_unavailable,
         )
@@ -131,7 +133,9 @@ async def _consume(stack: AsyncExitStack, bus: Bus, desk: handlers.Desk, attempt
         MessageRequested, lambda event, receipt: handlers.message_requested(event, receipt, desk, queues)
     )
     routes = {name: requested for name in LANES} | {
-        "senders_promos": on(PromoDue, lambda event, receipt: handlers.promo_due(event, receipt, desk, queues)),
+        "senders_promos": on(
+            PromoDue, lambda event, receipt: handlers.promo_due(event, receipt, desk, queues)
+        ),
         "senders_cancellations": on(
             PromoCancelled, lambda event, _: handlers.promo_cancelled(event, ledger, announcer)
         ),

@@ -70,7 +70,9 @@ _CHAIN_ENDS = ("opted_out", "expired", "cancelled", "dead_letter")
 class Announcer:
     """Publishes what the rows say and notes that it is published."""
 
-    def __init__(self, publish: Publish, ledger: Ledger, recipients: Recipients, campaigns: Campaigns) -> None:
+    def __init__(
+        self, publish: Publish, ledger: Ledger, recipients: Recipients, campaigns: Campaigns
+    ) -> None:
         self._publish = publish
         self._ledger = ledger
         self._recipients = recipients

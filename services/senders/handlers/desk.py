@@ -11,7 +11,17 @@ from services.senders.channels import Channel as Sender
 from services.senders.domain.limits import Limit, Limits, Reservation
 from services.senders.domain.policy import Again, Circuit, Finish, Policy, decide
 from services.senders.domain.requests import Delivery
-from services.senders.domain.sending import Answer, Content, Later, Migrated, Outgoing, Refused, Sent, Stopped, Target
+from services.senders.domain.sending import (
+    Answer,
+    Content,
+    Later,
+    Migrated,
+    Outgoing,
+    Refused,
+    Sent,
+    Stopped,
+    Target,
+)
 from services.senders.handlers.announcing import Announcer, Publish
 from services.senders.handlers.reaching import Reached, Unreachable, reach
 from services.senders.handlers.writing import Unwritable, write
@@ -194,7 +204,9 @@ class Desk:
     async def _finish(self, delivery: Delivery, attempt: int, end: Finish) -> UUID | None:
         counts, following = await self.ledger.finish(delivery, attempt, end)
         if not counts:
-            log.warning("answer_came_too_late", delivery_id=str(delivery.id), attempt=attempt, state=end.state)
+            log.warning(
+                "answer_came_too_late", delivery_id=str(delivery.id), attempt=attempt, state=end.state
+            )
             return None
         await self.announcer.outcome(delivery.id)
         return following
@@ -204,7 +216,9 @@ def _provider(delivery: Delivery, reached: Reached) -> str:
     return f"telegram:{reached.bot}" if delivery.channel is Channel.TELEGRAM else str(delivery.channel)
 
 
-def _outgoing(delivery: Delivery, attempt: int, reached: Reached, target: Target, content: Content) -> Outgoing:
+def _outgoing(
+    delivery: Delivery, attempt: int, reached: Reached, target: Target, content: Content
+) -> Outgoing:
     return Outgoing(
         delivery_id=delivery.id,
         attempt=attempt,

@@ -118,7 +118,9 @@ class Campaigns:
 class Expansion:
     """A campaign that is being expanded: its row, and the next part of its list."""
 
-    def __init__(self, connection: AsyncConnection, campaign: RowMapping, chunk: Sequence[RowMapping]) -> None:
+    def __init__(
+        self, connection: AsyncConnection, campaign: RowMapping, chunk: Sequence[RowMapping]
+    ) -> None:
         self._connection = connection
         self.campaign = campaign
         self.chunk = chunk

@@ -64,7 +64,12 @@ class Ledger:
         sent.
         """
         attempt: int | None = await self._database.value(
-            sql.CLAIM, id=delivery.id, attempt=delivery.attempt, lease=self._lease_seconds, bot=bot, chat_id=chat_id
+            sql.CLAIM,
+            id=delivery.id,
+            attempt=delivery.attempt,
+            lease=self._lease_seconds,
+            bot=bot,
+            chat_id=chat_id,
         )
         return attempt
 
@@ -145,7 +150,12 @@ class Ledger:
         async with self._database.begin() as connection:
             settled = await connection.execute(
                 sql.SETTLE,
-                {"id": delivery_id, "bot": bot, "chat_id": chat_id, "message_id": str(message_id or "") or None},
+                {
+                    "id": delivery_id,
+                    "bot": bot,
+                    "chat_id": chat_id,
+                    "message_id": str(message_id or "") or None,
+                },
             )
             row = settled.mappings().first()
             if row is None:
@@ -176,7 +186,9 @@ class Ledger:
                 await self._note(connection, row["id"], row["attempt"], State.FAILED, "dead_letter", None)
         return [row["id"] for row in rows]
 
-    async def message(self, message_id: UUID) -> tuple[RowMapping, Sequence[RowMapping], Sequence[RowMapping]] | None:
+    async def message(
+        self, message_id: UUID
+    ) -> tuple[RowMapping, Sequence[RowMapping], Sequence[RowMapping]] | None:
         """Return a message, its deliveries and its history, or None when it is unknown."""
         async with self._database.begin() as connection:
             found = (await connection.execute(sql.MESSAGE, {"id": message_id})).mappings().first()
@@ -187,7 +199,12 @@ class Ledger:
             return found, deliveries, history
 
     async def _add_delivery(
-        self, connection: AsyncConnection, request: Request, position: int, *, not_before: datetime | None = None
+        self,
+        connection: AsyncConnection,
+        request: Request,
+        position: int,
+        *,
+        not_before: datetime | None = None,
     ) -> None:
         channel = request.channels[position]
         await connection.execute(

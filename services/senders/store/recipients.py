@@ -46,7 +46,9 @@ _ADD_SUBSCRIPTION = text("""
     RETURNING endpoint""")
 
 _DELETE_SUBSCRIPTION = text("DELETE FROM push_subscriptions WHERE endpoint = :endpoint RETURNING user_id")
-_SUBSCRIPTION_WORKED = text("UPDATE push_subscriptions SET last_success_at = now() WHERE endpoint = :endpoint")
+_SUBSCRIPTION_WORKED = text(
+    "UPDATE push_subscriptions SET last_success_at = now() WHERE endpoint = :endpoint"
+)
 _GET = text("SELECT * FROM recipients WHERE user_id = :user_id")
 _SUBSCRIPTIONS = text("""
     SELECT endpoint, p256dh, auth FROM push_subscriptions WHERE user_id = :user_id ORDER BY created_at, endpoint""")
@@ -128,7 +130,9 @@ class Recipients:
 
     async def suppress(self, channel: Channel, address: str, reason: str) -> bool:
         """Put an address on the suppression list; return whether it is new there."""
-        return await self._database.value(_SUPPRESS, channel=channel, address=address, reason=reason) is not None
+        return (
+            await self._database.value(_SUPPRESS, channel=channel, address=address, reason=reason) is not None
+        )
 
     async def suppressed(self, channel: Channel, address: str) -> str | None:
         """Return why nothing is sent to an address, or None."""
