@@ -94,16 +94,17 @@ async def _first_posts(stack: "Stack") -> int | None:
     url = stack.outside.telegram_control_url
     if url is None or not stack.system.chat_ids:
         return None
-    chats = set(stack.system.chat_ids)
+    chats, posted = set(stack.system.chat_ids), set[int]()
     deadline = asyncio.get_running_loop().time() + FIRST_POST_SECONDS
     while asyncio.get_running_loop().time() < deadline:
         sent: list[dict[str, Any]] = (await get(url, "/sent"))["sent"]
-        if posted := {each["chat_id"] for each in sent} & chats:
+        posted = {each["chat_id"] for each in sent} & chats
+        if posted == chats:
             return len(posted)
         if await _posted_before(stack):
             return 0
         await asyncio.sleep(0.2)
-    return 0
+    return len(posted)
 
 
 async def _posted_before(stack: "Stack") -> bool:

@@ -1,7 +1,6 @@
 """The connection to the broker, and everything that is done over it."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Self
@@ -77,6 +76,10 @@ class Bus:
             if not closing:
                 on_failure("the connection to the broker was closed")
 
+        async def disconnected() -> None:
+            if not closing:
+                log.warning("broker_disconnected")
+
         client = Client()
         try:
             await client.connect(
@@ -89,7 +92,7 @@ class Bus:
                 max_outstanding_pings=2,
                 pending_size=PENDING_BYTES,
                 error_cb=_log_error,
-                disconnected_cb=_log_disconnect,
+                disconnected_cb=disconnected,
                 reconnected_cb=_log_reconnect,
                 closed_cb=closed,
             )
@@ -219,10 +222,6 @@ class Bus:
 
 async def _log_error(error: Exception) -> None:
     log.warning("broker_error", error=type(error).__name__)
-
-
-async def _log_disconnect() -> None:
-    log.warning("broker_disconnected", monotonic=round(time.monotonic(), 1))
 
 
 async def _log_reconnect() -> None:
