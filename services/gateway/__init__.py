@@ -1,0 +1,8 @@
+"""Gateway: the front door: Telegram's webhook, the bot's commands, the HTTP API.
+
+Consumes: UpdateReceived (`gateway_updates`), ButtonClicked (`gateway_presses`).
+Publishes: UpdateReceived, ButtonClicked, MessageRequested.
+Answers: nothing.
+Stores: projection `telegram_webhooks` (the update log); state `telegram_users`, `telegram_commands`,
+    `api_keys`, `idempotency_keys`, `bus_attempts`.
+"""

@@ -1,0 +1,26 @@
+"""Bearer keys: who may call what."""
+
+from aiohttp import web
+
+from services.gateway.api.problems import Problem
+from services.gateway.domain.keys import PATTERN
+from services.gateway.domain.roles import KeyRole
+from services.gateway.store import ApiKey, Keys
+
+
+async def admitted(request: web.Request, keys: Keys, role: KeyRole) -> ApiKey:
+    """Return the key of a request that may do what the role may; raises the problem 401 or 403 otherwise."""
+    scheme, _, key = request.headers.get("Authorization", "").partition(" ")
+    key = key.strip()
+    if scheme.lower() != "bearer" or not key:
+        raise _unauthorized('Bearer realm="carillon"', "send an API key as Authorization: Bearer crl_…")
+    found = await keys.use_key(key) if PATTERN.fullmatch(key) else None
+    if found is None:
+        raise _unauthorized('Bearer realm="carillon", error="invalid_token"', "the key is not valid")
+    if found.role < role:
+        raise Problem(403, "Forbidden", f"this needs a key of role {role.word} or above")
+    return found
+
+
+def _unauthorized(challenge: str, detail: str) -> Problem:
+    return Problem(401, "Unauthorized", detail, headers={"WWW-Authenticate": challenge})

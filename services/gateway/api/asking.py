@@ -1,0 +1,117 @@
+"""An authenticated call to the API, and how its body and its query are read."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, TypeVar
+from uuid import UUID, uuid4
+
+import orjson
+from aiohttp import web
+from pydantic import BaseModel, ValidationError
+
+from services.gateway.api.problems import Problem, errors_of, invalid
+from services.gateway.domain.bots import DoorBot
+from services.gateway.domain.reading import NotJson, is_deep, read_json
+from services.gateway.store import ApiKey, Idempotency, Keys
+from shared import ids
+from shared.bus import Bus
+from shared.queries import Query, ReplyT
+from shared.service import Service
+
+if TYPE_CHECKING:
+    from services.gateway.api.templates import Templates
+
+IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}", re.ASCII)
+ModelT = TypeVar("ModelT", bound=BaseModel)
+
+
+@dataclass(frozen=True)
+class Door:
+    """Everything that answering the API needs."""
+
+    bus: Bus
+    keys: Keys
+    idempotency: Idempotency
+    templates: "Templates"
+    bots: Mapping[str, DoorBot]
+    service: Service
+    now: Callable[[], datetime]
+
+
+@dataclass(frozen=True)
+class Call:
+    """A request whose key has been checked."""
+
+    request: web.Request
+    door: Door
+    key: ApiKey
+
+    async def body(self) -> Any:
+        """Return the JSON of the body."""
+        if self.request.content_type != "application/json":
+            raise Problem(415, "Unsupported media type", "expected application/json")
+        body = await self.request.read()
+        try:
+            value = read_json(body)
+        except NotJson as error:
+            raise Problem(400, "Bad request", str(error)) from None
+        if is_deep(value, body):
+            raise Problem(422, "Invalid request", "the body is nested too deeply")
+        return value
+
+    async def read(self, model: type[ModelT]) -> ModelT:
+        """Return the body as a model; what is wrong is named."""
+        return checked(model, await self.body())
+
+    def query(self, model: type[ModelT]) -> ModelT:
+        """Return the query string as a model; what is wrong, unknown or given twice is named."""
+        given, known = self.request.query, model.model_fields
+        wrong = [
+            {"field": name, "message": "given twice" if name in known else "unknown parameter"}
+            for name in dict.fromkeys(given)
+            if name not in known or len(given.getall(name)) > 1
+        ]
+        if wrong:
+            raise invalid(wrong)
+        return checked(model, dict(given))
+
+    def path_id(self, name: str, what: str) -> UUID:
+        """Return an id in the path; what is no id names nothing."""
+        try:
+            return UUID(self.request.match_info[name])
+        except ValueError:
+            raise Problem(404, "Not found", f"there is no such {what}") from None
+
+    def idempotency_key(self) -> str | None:
+        """Return the request's Idempotency-Key, if it has one."""
+        key = self.request.headers.get("Idempotency-Key")
+        if key is not None and not IDEMPOTENCY_KEY.fullmatch(key):
+            raise invalid(
+                [{"field": "Idempotency-Key", "message": "expected 1 to 255 visible ASCII characters"}]
+            )
+        return key
+
+    def cause(self) -> UUID:
+        """Return the id of a command: the same for the same Idempotency-Key."""
+        key = self.idempotency_key()
+        return uuid4() if key is None else ids.derived("api command", self.key.id, self.request.path, key)
+
+    async def ask(self, query: Query[ReplyT]) -> web.Response:
+        """Ask a service and answer with its reply."""
+        return answer(await self.door.bus.ask(query))
+
+
+def checked(model: type[ModelT], value: Any) -> ModelT:
+    """Return a value as a model, or raise the problem that names what is wrong."""
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        raise invalid(errors_of(error)) from None
+
+
+def answer(value: BaseModel | Mapping[str, Any], status: int = 200, **headers: str) -> web.Response:
+    """Return a value as a JSON response."""
+    body = value.model_dump_json().encode() if isinstance(value, BaseModel) else orjson.dumps(value)
+    return web.Response(status=status, body=body, content_type="application/json", headers=headers)

@@ -1,0 +1,74 @@
+"""Errors as RFC 9457 problem documents."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+from aiohttp import web
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+CONTENT_TYPE = "application/problem+json"
+
+
+class Problem(Exception):
+    """An answer that is an error; `extra` are further members of its document."""
+
+    def __init__(
+        self,
+        status: int,
+        title: str,
+        detail: str = "",
+        *,
+        headers: dict[str, str] | None = None,
+        **extra: Any,
+    ) -> None:
+        super().__init__(f"{status} {title}")
+        self.status = status
+        self.title = title
+        self.detail = detail
+        self.headers = headers
+        self.extra = extra
+
+    def response(self) -> web.Response:
+        """Return the document as a response."""
+        document: dict[str, Any] = {"type": "about:blank", "title": self.title, "status": self.status}
+        if self.detail:
+            document["detail"] = self.detail
+        body = orjson.dumps({**document, **self.extra}, default=str)
+        return web.Response(status=self.status, body=body, content_type=CONTENT_TYPE, headers=self.headers)
+
+
+def errors_of(error: ValidationError, *, inside: str = "") -> list[dict[str, Any]]:
+    """Return what is wrong, field by field, without the values that are wrong."""
+    return [
+        {"field": _field(each, inside), "message": _message(each)}
+        for each in error.errors(include_url=False, include_context=False, include_input=False)
+    ]
+
+
+def invalid(errors: Sequence[dict[str, Any]], **extra: Any) -> Problem:
+    """Return the problem of a request whose fields are wrong, naming each."""
+    shown = "; ".join(f"{_named(each)}{each['message']}" for each in errors[:5])
+    more = f"; and {len(errors) - 5} more" if len(errors) > 5 else ""
+    return Problem(422, "Invalid request", shown + more, errors=list(errors), **extra)
+
+
+def _named(error: dict[str, Any]) -> str:
+    place = f"[{error['index']}]" if "index" in error else ""
+    where = ".".join(part for part in (place, error["field"]) if part)
+    return f"{where}: " if where else ""
+
+
+def _field(error: ErrorDetails, inside: str) -> str:
+    return ".".join(part for part in (inside, *(str(part) for part in error["loc"])) if part)
+
+
+def _message(error: ErrorDetails) -> str:
+    match error["type"]:
+        case "extra_forbidden":
+            return "unknown field"
+        case "missing":
+            return "is missing"
+        case _:
+            return error["msg"].removeprefix("Value error, ")

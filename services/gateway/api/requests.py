@@ -1,0 +1,233 @@
+"""What the API takes: every unknown field is refused by name."""
+
+import math
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
+from uuid import UUID
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    field_validator,
+    model_validator,
+)
+
+from shared.events import Address, Body, Button, Channel, PushSubscription, Text, Variable
+
+MOST_MESSAGES = 1000
+MOST_RECIPIENTS = 10_000
+MOST_VARIABLES = 100
+LONGEST_VARIABLE = 4096
+MOST_METADATA = 50
+_EMAIL = re.compile(r"[^@\s\x00-\x1f<>\",;]{1,64}@[^@\s\x00-\x1f<>\",;]{1,189}")
+_LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*", re.ASCII)
+_BASE64URL = re.compile(r"[A-Za-z0-9_-]+=*", re.ASCII)
+
+
+def _email(value: str) -> str:
+    if not _EMAIL.fullmatch(value):
+        raise ValueError("expected an e-mail address, as local@domain")
+    return value
+
+
+def _time_zone(value: str) -> str:
+    try:
+        ZoneInfo(value)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError("expected a time zone, such as Europe/Madrid") from None
+    return value
+
+
+def _language(value: str) -> str:
+    if not _LANGUAGE.fullmatch(value):
+        raise ValueError("expected a language, such as en or pt-BR")
+    return value
+
+
+def _variables(value: dict[str, Variable]) -> dict[str, Variable]:
+    if len(value) > MOST_VARIABLES:
+        raise ValueError(f"at most {MOST_VARIABLES} variables")
+    for name, each in value.items():
+        if isinstance(each, str) and len(each) > LONGEST_VARIABLE:
+            raise ValueError(f"'{name[:64]}' is longer than {LONGEST_VARIABLE} characters")
+        if isinstance(each, float) and not math.isfinite(each):
+            raise ValueError(f"'{name[:64]}' is not a finite number")
+    return value
+
+
+Integer = Annotated[int, Field(strict=True, ge=-(2**63), lt=2**63)]
+Email = Annotated[str, AfterValidator(_email)]
+Variables = Annotated[dict[str, Variable], AfterValidator(_variables)]
+Name = Annotated[str, Field(min_length=1, max_length=64)]
+
+
+class Strict(BaseModel):
+    """A part of a request: every field is known, or the request is refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class AddressIn(Address):
+    """A direct address."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    telegram_chat_id: Integer | None = None
+    email: Email | None = None
+
+    @model_validator(mode="after")
+    def _somewhere(self) -> Self:
+        if self.telegram_chat_id is None and self.email is None:
+            raise ValueError("an address has telegram_chat_id or email")
+        return self
+
+
+class ButtonIn(Button):
+    """A button of a body."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class BodyIn(Body):
+    """A message written out."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    text: Text
+    buttons: tuple[tuple[ButtonIn, ...], ...] = ()
+    subject: Annotated[str, Field(max_length=255)] | None = None
+
+    @field_validator("text")
+    @classmethod
+    def _not_blank(cls, value: str) -> str:
+        if not value.strip():
+            raise ValueError("is blank")
+        return value
+
+
+class ContentIn(Strict):
+    """What is said, over which channels: exactly one of `template` and `body`; `channel` is a list of one."""
+
+    channel: Channel | None = None
+    channels: tuple[Channel, ...] = ()
+    bot: Name | None = None
+    template: Name | None = None
+    body: BodyIn | None = None
+    expires_at: AwareDatetime | None = None
+
+    @model_validator(mode="after")
+    def _one_of_each(self) -> Self:
+        if (self.template is None) == (self.body is None):
+            raise ValueError("expected exactly one of template and body")
+        if self.channel is not None and self.channels:
+            raise ValueError("expected one of channel and channels")
+        if len(set(self.channels)) != len(self.channels):
+            raise ValueError("channels names a channel twice")
+        return self
+
+    @property
+    def chain(self) -> tuple[Channel, ...]:
+        """The channels that are named, in their order."""
+        return (self.channel,) if self.channel else self.channels
+
+
+class MessageIn(ContentIn):
+    """One message to one person."""
+
+    id: UUID | None = None
+    user_id: UUID | None = None
+    address: AddressIn | None = None
+    variables: Variables = {}
+    lane: Literal["transactional", "campaign"] = "transactional"
+    reply_to_message_id: Integer | None = None
+    edit_message_id: Integer | None = None
+    not_before: AwareDatetime | None = None
+    metadata: Annotated[dict[str, JsonValue], Field(max_length=MOST_METADATA)] = {}
+
+    @model_validator(mode="after")
+    def _to_somebody(self) -> Self:
+        if self.user_id is None and self.address is None:
+            raise ValueError("expected user_id or address")
+        return self
+
+
+class CampaignRecipientIn(Strict):
+    """One entry of a campaign's list."""
+
+    user_id: UUID | None = None
+    address: AddressIn | None = None
+    variables: Variables = {}
+
+    @model_validator(mode="after")
+    def _to_somebody(self) -> Self:
+        if self.user_id is None and self.address is None:
+            raise ValueError("expected user_id or address")
+        return self
+
+
+class CampaignIn(ContentIn):
+    """One message to many; `variables` are everybody's, a recipient's own come before them."""
+
+    id: UUID | None = None
+    variables: Variables = {}
+    recipients: Annotated[tuple[CampaignRecipientIn, ...], Field(min_length=1, max_length=MOST_RECIPIENTS)]
+
+
+class RecipientIn(Strict):
+    """What is to change of a recipient; what is left out stays."""
+
+    email: Email | None = None
+    telegram_chat_id: Integer | None = None
+    bot: Name | None = None
+    language: Annotated[str, AfterValidator(_language)] | None = None
+    time_zone: Annotated[str, AfterValidator(_time_zone)] | None = None
+    opted_out: bool | None = None
+
+
+class PushSubscriptionIn(PushSubscription):
+    """A browser's subscription, flat or as `PushSubscription.toJSON()` gives it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _flatten(cls, value: Any) -> Any:
+        if not isinstance(value, Mapping) or not isinstance(value.get("keys"), Mapping):
+            return value
+        rest = {name: each for name, each in value.items() if name not in ("keys", "expirationTime")}
+        return {**rest, **value["keys"]}
+
+    @field_validator("endpoint")
+    @classmethod
+    def _url(cls, value: str) -> str:
+        try:
+            parts = urlsplit(value)
+            host = parts.hostname
+        except ValueError:
+            host = None
+        if not host or parts.scheme not in ("http", "https") or len(value) > 2048 or re.search(r"\s", value):
+            raise ValueError("expected an https URL")
+        return value
+
+    @field_validator("p256dh", "auth")
+    @classmethod
+    def _key(cls, value: str) -> str:
+        if len(value) > 200 or not _BASE64URL.fullmatch(value):
+            raise ValueError("expected base64url")
+        return value
+
+
+class TrialIn(Strict):
+    """A message to try a template and a channel with."""
+
+    user_id: UUID
+    channel: Channel
+    template_name: Name
+    template_vars: Variables

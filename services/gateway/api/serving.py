@@ -1,0 +1,91 @@
+"""The HTTP server: routes, their roles, and an ordered start and stop."""
+
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+from aiohttp import web
+
+from services.gateway.api.access import admitted
+from services.gateway.api.asking import Call, Door, answer
+from services.gateway.api.boundary import boundary
+from services.gateway.api.routes import ROUTES
+from services.gateway.api.webhook import Webhook
+from services.gateway.domain.roles import KeyRole
+from shared import telemetry
+from shared.service import Service
+from shared.settings import host_and_port
+
+MIB = 1024 * 1024
+HEADROOM = 16 * 1024
+"""What an event needs of the broker's payload beside the body that it was made of."""
+STOP_SECONDS = 25.0
+
+log = telemetry.logger(__name__)
+
+
+class CannotListen(RuntimeError):
+    """The address of LISTEN cannot be had."""
+
+
+def body_limit(max_payload: int) -> int:
+    """Return how many bytes a body may have, for a broker that takes messages of `max_payload` bytes."""
+    return min(MIB, max_payload - HEADROOM)
+
+
+def application(door: Door, webhook: Webhook) -> web.Application:
+    """Return the application with every route."""
+    limit = body_limit(door.bus.max_payload)
+    app = web.Application(middlewares=[boundary], client_max_size=limit)
+    app.router.add_post("/telegram/{bot}/webhook", webhook.receive)
+    for route in ROUTES:
+        app.router.add_route(route.method, f"/api/v1{route.path}", _guarded(door, route.role, route.handle))
+    _add_operators_doors(app, door.service)
+    return app
+
+
+@asynccontextmanager
+async def serve(app: web.Application, listen: str) -> AsyncIterator[str]:
+    """Listen and yield the address; leaving stops listening, then finishes the requests that run."""
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=STOP_SECONDS, keepalive_timeout=75.0)
+    await runner.setup()
+    host, port = host_and_port(listen)
+    try:
+        try:
+            await web.TCPSite(runner, host, port, backlog=1024).start()
+        except OSError as error:
+            print(f"carillon: LISTEN is '{listen}'; {error.strerror}", file=sys.stderr)  # noqa: T201 - for people
+            raise CannotListen(listen) from None
+        bound = runner.addresses[0]
+        address = f"http://{bound[0]}:{bound[1]}"
+        log.info("listening", address=address)
+        yield address
+    finally:
+        await runner.cleanup()
+
+
+def _guarded(
+    door: Door, role: KeyRole, handle: Callable[[Call], Awaitable[web.Response]]
+) -> Callable[[web.Request], Awaitable[web.Response]]:
+    async def guarded(request: web.Request) -> web.Response:
+        return await handle(Call(request, door, await admitted(request, door.keys, role)))
+
+    return guarded
+
+
+def _add_operators_doors(app: web.Application, service: Service) -> None:
+    async def healthz(_: web.Request) -> web.Response:
+        status, body = service.health()
+        return answer(body, status)
+
+    async def readyz(_: web.Request) -> web.Response:
+        status, body = await service.readiness()
+        return answer(body, status)
+
+    async def metrics(_: web.Request) -> web.Response:
+        body, content_type = service.metrics()
+        return web.Response(body=body, headers={"Content-Type": content_type})
+
+    app.router.add_get("/healthz", healthz)
+    app.router.add_get("/readyz", readyz)
+    app.router.add_get("/metrics", metrics)

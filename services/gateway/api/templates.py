@@ -1,0 +1,48 @@
+"""What senders' templates require, remembered for a few seconds."""
+
+import time
+from collections.abc import Mapping, Sequence
+
+from shared.bus import Bus
+from shared.events import DEFAULT_CHAIN, Channel
+from shared.queries import ListTemplates
+
+FRESH_SECONDS = 5.0
+
+Required = Mapping[Channel, Sequence[str]]
+
+
+class Templates:
+    """The templates of senders, with the variables that each channel requires."""
+
+    def __init__(self, bus: Bus) -> None:
+        self._bus = bus
+        self._known: dict[str, Required] = {}
+        self._asked_at = float("-inf")
+
+    async def all(self) -> Mapping[str, Required]:
+        """Return every template by name; raises NoAnswer."""
+        if time.monotonic() - self._asked_at > FRESH_SECONDS:
+            answer = await self._bus.ask(ListTemplates())
+            self._known = {template.name: template.required for template in answer.items}
+            self._asked_at = time.monotonic()
+        return self._known
+
+
+def template_errors(
+    known: Mapping[str, Required], name: str, channels: Sequence[Channel], given: Mapping[str, object]
+) -> list[dict[str, str]]:
+    """Return what is wrong with the use of a template on channels (the default ones when none are named)."""
+    required = known.get(name)
+    if required is None:
+        return [{"field": "template", "message": f"unknown template; there are: {', '.join(sorted(known))}"}]
+    absent = [channel for channel in channels if channel not in required]
+    if absent:
+        return [{"field": "template", "message": f"has nothing for {', '.join(absent)}"}]
+    used = channels or [channel for channel in DEFAULT_CHAIN if channel in required]
+    missing = dict.fromkeys(
+        variable for channel in used for variable in required[channel] if given.get(variable) is None
+    )
+    if not missing:
+        return []
+    return [{"field": "variables", "message": f"missing: {', '.join(missing)}"}]

@@ -1,0 +1,173 @@
+"""The composition root of gateway: what is opened, in which order, and who handles what."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+
+import aiohttp
+from sqlalchemy.exc import SQLAlchemyError
+
+from services.gateway import handlers
+from services.gateway.api import Door, Templates, Webhook, application, serve
+from services.gateway.bot import Commands, Menu, every_command
+from services.gateway.domain.bots import DoorBot
+from services.gateway.settings import GatewaySettings
+from services.gateway.store import Idempotency, Keys, PublishedCommands, UpdateLog, Users
+from shared import telemetry
+from shared.bus import Bus, BusUnavailable, on, on_batch
+from shared.database import Attempts, Database, is_unavailable
+from shared.events import ButtonClicked, UpdateReceived
+from shared.service import Service
+from shared.telegram import BotApi
+
+FORGET_SECONDS = 3600.0
+AGAIN_SECONDS = 5.0
+AWAY = (SQLAlchemyError, OSError, TimeoutError, BusUnavailable)
+
+log = telemetry.logger(__name__)
+
+
+@asynccontextmanager
+async def app(settings: GatewaySettings, service: Service) -> AsyncIterator[None]:
+    """Run gateway until the context is left; requests are taken last and refused first."""
+    async with (
+        Database.open(settings.gateway_database_url) as database,
+        Bus.open(
+            settings.nats_url,
+            service=service.name,
+            retry_seconds=settings.retry_seconds,
+            on_failure=service.stop,
+        ) as bus,
+        aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session,
+    ):
+        service.ready_when("database", database.reachable)
+        service.ready_when("broker", bus.connected)
+        bots = doors(settings)
+        users = Users(database, settings.owner_telegram_ids)
+        update_log = UpdateLog(database, keeps_text=settings.update_text_days > 0)
+        idempotency = Idempotency(database)
+        announcer = handlers.Announcer(users, bus)
+        await say_who_owns(users)
+        async with (
+            in_background("announcing", announcer.run),
+            in_background("menu", menu(settings, bots, users, database, session).settle),
+            in_background("forgetting", lambda: forget(settings, update_log, idempotency)),
+            consuming(bus, Attempts(database), bots, users, update_log, announcer.wake),
+            serve(
+                application(
+                    Door(bus, Keys(database), idempotency, Templates(bus), bots, service, utc_now),
+                    Webhook(
+                        bus,
+                        bots,
+                        allowed=settings.telegram_ip_allowlist,
+                        trusted=settings.trusted_proxies,
+                        now=utc_now,
+                    ),
+                ),
+                settings.listen,
+            ),
+        ):
+            yield
+
+
+def utc_now() -> datetime:
+    """Return the time."""
+    return datetime.now(UTC)
+
+
+def doors(settings: GatewaySettings) -> dict[str, DoorBot]:
+    """Return the bots as the webhook knows them."""
+    return {
+        name: DoorBot(name, bot.id, bot.webhook_secret.get_secret_value().encode())
+        for name, bot in settings.bots().items()
+        if bot.webhook_secret is not None
+    }
+
+
+def menu(
+    settings: GatewaySettings,
+    bots: Mapping[str, DoorBot],
+    users: Users,
+    database: Database,
+    session: aiohttp.ClientSession,
+) -> Menu:
+    """Return what keeps Telegram and the bots' commands together."""
+    apis = [
+        (bots[name], BotApi(bot.token.get_secret_value(), settings.telegram_api_url, session))
+        for name, bot in settings.bots().items()
+    ]
+    return Menu(every_command(), apis, users, PublishedCommands(database), utc_now)
+
+
+@asynccontextmanager
+async def consuming(
+    bus: Bus,
+    attempts: Attempts,
+    bots: Mapping[str, DoorBot],
+    users: Users,
+    update_log: UpdateLog,
+    wake: Callable[[], None],
+) -> AsyncIterator[None]:
+    """Handle updates and presses while the context is open."""
+    commands = Commands(every_command(), bots, bus)
+
+    async def take_update(update: UpdateReceived) -> None:
+        await handlers.update_received(update, users, update_log, commands.run, utc_now())
+        wake()
+
+    async def take_presses(presses: list[ButtonClicked]) -> None:
+        await handlers.button_clicked(presses, users, update_log)
+        wake()
+
+    async with (
+        bus.consume(
+            "gateway_updates",
+            on(UpdateReceived, lambda update, _: take_update(update)),
+            attempts=attempts,
+            is_unavailable=is_unavailable,
+        ),
+        bus.consume_batches(
+            "gateway_presses",
+            on_batch(ButtonClicked, lambda presses: take_presses(list(presses))),
+            attempts=attempts,
+            is_unavailable=is_unavailable,
+        ),
+    ):
+        yield
+
+
+async def say_who_owns(users: Users) -> None:
+    """Have senders told of the owners, and say how to name one where there is none."""
+    await users.announce_owners_again()
+    if not users.owners and not any(user.role.word == "owner" for user in await users.privileged()):
+        log.warning("no_owner", how="set OWNER_TELEGRAM_IDS to a JSON array of Telegram ids")
+
+
+async def forget(settings: GatewaySettings, update_log: UpdateLog, idempotency: Idempotency) -> None:
+    """Forget every hour what people wrote too long ago, and old idempotency keys."""
+    while True:
+        while await update_log.purge_texts(utc_now() - timedelta(days=settings.update_text_days)):
+            await asyncio.sleep(0)
+        await idempotency.purge()
+        await asyncio.sleep(FORGET_SECONDS)
+
+
+@asynccontextmanager
+async def in_background(name: str, run: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
+    """Run something beside everything else; it is begun again when a dependency was away."""
+
+    async def keep_running() -> None:
+        while True:
+            try:
+                return await run()
+            except AWAY as error:
+                log.warning("background_waits", what=name, error=type(error).__name__)
+                await asyncio.sleep(AGAIN_SECONDS)
+
+    task = asyncio.create_task(keep_running(), name=name)
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait([task])

@@ -1,0 +1,1 @@
+"""What gateway decides, without input or output."""

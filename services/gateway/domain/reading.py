@@ -1,0 +1,58 @@
+"""JSON from strangers, read as PostgreSQL and the broker can keep it."""
+
+import json
+from typing import Any
+
+import orjson
+
+from shared.text import clean
+
+DEEPEST = 100
+"""Levels of nesting that every reader of an event takes."""
+LONGEST_INTEGER = 40
+
+
+class NotJson(ValueError):
+    """A body that is not JSON, as far as it can be read."""
+
+
+def read_json(body: bytes) -> Any:
+    """Read JSON, with NUL and lone surrogates as U+FFFD; raises NotJson."""
+    try:
+        value = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        # What JSON allows and orjson does not: lone surrogates, and numbers beyond a double.
+        return clean(_read_tolerantly(body))
+    return clean(value) if b"\\u0000" in body else value
+
+
+def is_deep(value: Any, body: bytes) -> bool:
+    """Say whether a value is nested deeper than an event may be; `body` is what it was read from."""
+    if body.count(b"[") + body.count(b"{") <= DEEPEST:
+        return False
+    level = [value]
+    for _ in range(DEEPEST):
+        level = [
+            inner
+            for node in level
+            for inner in (node.values() if isinstance(node, dict) else node)
+            if isinstance(inner, dict | list)
+        ]
+        if not level:
+            return False
+    return True
+
+
+def _read_tolerantly(body: bytes) -> Any:
+    try:
+        return json.loads(body.decode(), parse_int=_integer, parse_constant=_refuse)
+    except (ValueError, RecursionError):
+        raise NotJson("the body is not JSON") from None
+
+
+def _integer(digits: str) -> int | float:
+    return int(digits) if len(digits) <= LONGEST_INTEGER else float(digits)
+
+
+def _refuse(word: str) -> None:
+    raise ValueError(f"{word} is not JSON")

@@ -1,0 +1,56 @@
+"""Telling senders of the people that the bots have met; a row knows whether it has been told."""
+
+import asyncio
+
+from services.gateway.store import User, Users
+from shared import telemetry
+from shared.bus import Bus, NoAnswer, Refusal
+from shared.queries import PutRecipient
+
+AT_ONCE = 100
+AGAIN_SECONDS = 5.0
+
+log = telemetry.logger(__name__)
+
+
+class Announcer:
+    """Puts everybody whose state is new into senders' directory."""
+
+    def __init__(self, users: Users, bus: Bus) -> None:
+        self._users = users
+        self._bus = bus
+        self._woken = asyncio.Event()
+
+    def wake(self) -> None:
+        """Say that somebody may be new."""
+        self._woken.set()
+
+    async def run(self) -> None:
+        """Announce whoever is new, when woken and every few seconds, until cancelled."""
+        while True:
+            self._woken.clear()
+            while await self.announce():
+                pass
+            try:
+                await asyncio.wait_for(self._woken.wait(), AGAIN_SECONDS)
+            except TimeoutError:
+                continue
+
+    async def announce(self) -> bool:
+        """Announce some; say whether there may be more who can be announced now."""
+        people = await self._users.unannounced(AT_ONCE)
+        told = await asyncio.gather(*(self._tell(user) for user in people))
+        return len(people) == AT_ONCE and all(told)
+
+    async def _tell(self, user: User) -> bool:
+        command = PutRecipient(
+            cause=user.cause, user_id=user.id, telegram_chat_id=user.chat_id,
+            bot=user.bot, language=user.language, role=user.role.word,
+        )  # fmt: skip
+        try:
+            await self._bus.ask(command)
+        except (NoAnswer, Refusal) as error:
+            log.warning("recipient_not_announced", user_id=str(user.id), error=type(error).__name__)
+            return False
+        await self._users.mark_announced(user)
+        return True

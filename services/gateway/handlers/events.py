@@ -1,0 +1,61 @@
+"""What gateway does with each event."""
+
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
+
+from services.gateway.domain.commands import Done
+from services.gateway.domain.updates import Written, written_in
+from services.gateway.store import Logged, Seen, UpdateLog, User, Users
+from shared import ids
+from shared.events import ButtonClicked, ClickSource, UpdateReceived
+
+RunCommand = Callable[[UpdateReceived, Written, User | None, datetime], Awaitable[Done]]
+
+
+async def update_received(
+    update: UpdateReceived, users: Users, log: UpdateLog, run: RunCommand, now: datetime
+) -> None:
+    """Register who is met, do what they command, and log it; once, however often the update comes."""
+    if await log.is_settled(update.bot_id, update.update_id):
+        return
+    started = time.monotonic()
+    written = written_in(update.update, update.kind)
+    await log.add([_line(update, written)])
+    user = None
+    if written.person is not None:
+        chat_id = written.chat_id if written.is_private else None
+        await users.register([Seen(written.person, update.bot, chat_id, update.id, update.at)])
+        user = await users.find(written.person.telegram_id)
+    done = await run(update, written, user, now)
+    await log.settle(
+        update.bot_id, update.update_id, done.status,
+        command=done.command, error=done.error, handling_seconds=time.monotonic() - started,
+    )  # fmt: skip
+
+
+async def button_clicked(presses: Sequence[ButtonClicked], users: Users, log: UpdateLog) -> None:
+    """Register who pressed, and log the updates that told of it (a deep link's is logged as a command)."""
+    await users.register(
+        [Seen(press.person, press.bot, None, press.id, press.at) for press in presses if press.person]
+    )
+    await log.add(
+        [
+            Logged(
+                bot_id=press.bot_id, update_id=press.update_id, bot=press.bot, kind="callback_query",
+                user_id=press.user_id, chat_id=press.chat_id, text=None, status="handled",
+                received_at=press.at,
+            )
+            for press in presses
+            if press.source is ClickSource.BUTTON and press.update_id is not None
+        ]
+    )  # fmt: skip
+
+
+def _line(update: UpdateReceived, written: Written) -> Logged:
+    person = written.person
+    return Logged(
+        bot_id=update.bot_id, update_id=update.update_id, bot=update.bot, kind=update.kind,
+        user_id=ids.user_of_telegram(person.telegram_id) if person else None, chat_id=written.chat_id,
+        text=written.text, status="received", received_at=update.at,
+    )  # fmt: skip

@@ -1,0 +1,64 @@
+"""What gateway takes from the environment."""
+
+import ipaddress
+from typing import Annotated, Self
+
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic_settings import NoDecode
+
+from shared.bots import BotSettings
+from shared.settings import check_url, integers
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+def networks(value: object) -> object:
+    """Read networks from text, separated by commas; raises ValueError saying what is expected."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return tuple(ipaddress.ip_network(part.strip()) for part in value.split(",") if part.strip())
+    except ValueError:
+        raise ValueError(
+            "expected networks separated by commas, such as 149.154.160.0/20,2001:db8::/32"
+        ) from None
+
+
+def _people(value: tuple[int, ...]) -> tuple[int, ...]:
+    if any(not 0 < telegram_id < 2**63 for telegram_id in value):
+        raise ValueError("expected Telegram ids of people, which are above 0")
+    return tuple(dict.fromkeys(value))
+
+
+class GatewaySettings(BotSettings):
+    """The settings of gateway; every bot needs a webhook secret."""
+
+    gateway_database_url: Annotated[str, AfterValidator(lambda url: check_url(url, "postgresql"))] = Field(
+        description="a URL postgresql://role:password@host:port/database"
+    )
+    telegram_api_url: Annotated[str, AfterValidator(lambda url: check_url(url, "http", "https"))] = (
+        "https://api.telegram.org"
+    )
+    telegram_ip_allowlist: Annotated[tuple[Network, ...], NoDecode, BeforeValidator(networks)] = ()
+    """Where updates may come from; empty, from anywhere."""
+    trusted_proxies: Annotated[tuple[Network, ...], NoDecode, BeforeValidator(networks)] = ()
+    """Whose X-Forwarded-For is believed."""
+    owner_telegram_ids: Annotated[
+        tuple[int, ...], NoDecode, BeforeValidator(integers), AfterValidator(_people)
+    ] = ()
+    update_text_days: float = Field(
+        default=30.0, ge=0, le=36_500, allow_inf_nan=False, description="a number of days, 0 to keep no text"
+    )
+    """For how long the update log keeps what people wrote."""
+
+    @model_validator(mode="after")
+    def _check_secrets(self) -> Self:
+        for name, bot in self.bots().items():
+            if bot.webhook_secret is None:
+                several = bool(self.telegram_bots)
+                where = f"TELEGRAM_BOTS: bot '{name}' has no webhook_secret"
+                raise ValueError(
+                    f"{where if several else 'TELEGRAM_WEBHOOK_SECRET is not set'}; "
+                    "expected what setWebhook was given as secret_token"
+                )
+        return self

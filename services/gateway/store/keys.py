@@ -1,0 +1,89 @@
+"""API keys: made, looked up, revoked; the key itself is shown once and never kept."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import RowMapping, text
+
+from services.gateway.domain.keys import digest_of, key_of
+from services.gateway.domain.roles import KeyRole
+from shared import ids
+from shared.database import Database
+
+_CREATE = text("""
+    INSERT INTO api_keys (id, name, role, sha256) VALUES (:id, :name, :role, :sha256)
+    RETURNING id, name, role, created_at, last_used_at, revoked_at""")
+
+# A key in constant use is written to once a minute.
+_USE = text("""
+    WITH used AS (
+        UPDATE api_keys SET last_used_at = now()
+        WHERE sha256 = :sha256 AND revoked_at IS NULL
+          AND (last_used_at IS NULL OR last_used_at < now() - interval '1 minute')
+    )
+    SELECT id, name, role, created_at, last_used_at, revoked_at
+    FROM api_keys WHERE sha256 = :sha256 AND revoked_at IS NULL""")
+
+_REVOKE = text("""
+    UPDATE api_keys SET revoked_at = coalesce(revoked_at, now()) WHERE id = :id
+    RETURNING id, name, role, created_at, last_used_at, revoked_at""")
+
+_LIST = text("""
+    SELECT id, name, role, created_at, last_used_at, revoked_at FROM api_keys ORDER BY created_at, id""")
+
+
+class UnknownKey(LookupError):
+    """There is no key of that id."""
+
+
+@dataclass(frozen=True)
+class ApiKey:
+    """What is known of a key."""
+
+    id: UUID
+    name: str
+    role: KeyRole
+    created_at: datetime
+    last_used_at: datetime | None
+    revoked_at: datetime | None
+
+
+class Keys:
+    """The API keys, in gateway's database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def create_key(self, entropy: bytes, name: str, role: KeyRole) -> tuple[ApiKey, str]:
+        """Make a key of 32 random bytes; return what is known of it, and the key, which is kept nowhere."""
+        key = key_of(entropy)
+        digest = digest_of(key)
+        row = await self._database.row(
+            _CREATE, id=ids.derived("api key", digest.hex()), name=name, role=role.word, sha256=digest
+        )
+        assert row is not None  # noqa: S101 - the statement always returns a row
+        return _read(row), key
+
+    async def revoke_key(self, key_id: UUID) -> ApiKey:
+        """Revoke a key, from the next request on; raises UnknownKey."""
+        row = await self._database.row(_REVOKE, id=key_id)
+        if row is None:
+            raise UnknownKey(key_id)
+        return _read(row)
+
+    async def list_keys(self) -> list[ApiKey]:
+        """Return every key there is and was, the oldest first."""
+        return [_read(row) for row in await self._database.rows(_LIST)]
+
+    async def use_key(self, key: str) -> ApiKey | None:
+        """Return what is known of a key that is valid, and remember that it was used."""
+        row = await self._database.row(_USE, sha256=digest_of(key))
+        return _read(row) if row else None
+
+
+def _read(row: RowMapping) -> ApiKey:
+    return ApiKey(
+        id=row["id"], name=row["name"], role=KeyRole.of(row["role"]), created_at=row["created_at"],
+        last_used_at=row["last_used_at"], revoked_at=row["revoked_at"],
+    )  # fmt: skip

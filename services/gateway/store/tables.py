@@ -1,0 +1,111 @@
+"""The tables of gateway; `migrations/` makes a database match them."""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    DateTime,
+    Float,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+    Uuid,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+from shared.database import attempts_table
+
+metadata = MetaData()
+
+telegram_users = Table(
+    "telegram_users",
+    metadata,
+    Column("id", Uuid, primary_key=True),  # user_of_telegram(telegram_id)
+    Column("telegram_id", BigInteger, nullable=False),
+    Column("username", Text),
+    Column("first_name", Text, nullable=False),
+    Column("last_name", Text),
+    Column("language", Text),
+    Column("chat_id", BigInteger),  # the private chat, once there is one
+    Column("bot", Text),  # whose private chat it is
+    Column("role", Text, nullable=False, server_default="public"),
+    Column("active", Boolean, nullable=False, server_default=text("true")),
+    Column("cause", Uuid, nullable=False),  # the event that changed the row last
+    Column("announced", Boolean, nullable=False, server_default=text("false")),  # senders knows this state
+    Column("first_seen_at", DateTime(timezone=True), nullable=False),
+    Column("last_seen_at", DateTime(timezone=True), nullable=False),
+    UniqueConstraint("telegram_id", name="telegram_users_telegram_id"),
+    CheckConstraint("role IN ('public', 'subscriber', 'admin', 'owner')", name="telegram_users_role"),
+    Index("telegram_users_unannounced", "id", postgresql_where=text("NOT announced")),
+    Index("telegram_users_roles", "role", postgresql_where=text("role <> 'public'")),
+)
+
+telegram_webhooks = Table(
+    "telegram_webhooks",
+    metadata,
+    Column("bot_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("update_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("bot", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("user_id", Uuid),
+    Column("chat_id", BigInteger),
+    Column("command", Text),
+    Column("status", Text, nullable=False),
+    Column("error", Text),  # an error's id, never its text
+    Column("text", Text),  # kept for UPDATE_TEXT_DAYS
+    Column("received_at", DateTime(timezone=True), nullable=False),
+    Column("handling_seconds", Float),
+    CheckConstraint(
+        "status IN ('received', 'handled', 'ignored', 'refused', 'failed', 'expired')",
+        name="telegram_webhooks_status",
+    ),
+    Index("telegram_webhooks_time", "received_at"),
+    Index("telegram_webhooks_user", "user_id", "received_at"),
+    Index("telegram_webhooks_text", "received_at", postgresql_where=text("text IS NOT NULL")),
+)
+
+telegram_commands = Table(
+    "telegram_commands",
+    metadata,
+    Column("bot", Text, primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("category", Text, nullable=False),
+    Column("description", Text, nullable=False),
+    Column("role", Text, nullable=False),
+    Column("published_at", DateTime(timezone=True), nullable=False),
+    CheckConstraint("role IN ('public', 'subscriber', 'admin', 'owner')", name="telegram_commands_role"),
+)
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("role", Text, nullable=False),
+    Column("sha256", LargeBinary, nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("last_used_at", DateTime(timezone=True)),
+    Column("revoked_at", DateTime(timezone=True)),
+    UniqueConstraint("sha256", name="api_keys_sha256"),
+    CheckConstraint("role IN ('service', 'admin', 'owner')", name="api_keys_role"),
+)
+
+idempotency_keys = Table(
+    "idempotency_keys",
+    metadata,
+    Column("api_key_id", Uuid, ForeignKey("api_keys.id", ondelete="CASCADE"), primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("request_sha256", LargeBinary, nullable=False),
+    Column("response", JSONB),  # null until everything is published
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Index("idempotency_keys_time", "created_at"),
+)
+
+bus_attempts = attempts_table(metadata)

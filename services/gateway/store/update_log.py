@@ -1,0 +1,97 @@
+"""The update log: what came in from Telegram, and what was done with it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+from sqlalchemy import text
+
+from shared.database import Database
+
+Status = Literal["received", "handled", "ignored", "refused", "failed", "expired"]
+
+_ADD = text("""
+    INSERT INTO telegram_webhooks
+           (bot_id, update_id, bot, kind, user_id, chat_id, status, text, received_at)
+    SELECT * FROM unnest(
+        CAST(:bot_ids AS bigint[]), CAST(:update_ids AS bigint[]), CAST(:bots AS text[]),
+        CAST(:kinds AS text[]), CAST(:user_ids AS uuid[]), CAST(:chat_ids AS bigint[]),
+        CAST(:statuses AS text[]), CAST(:texts AS text[]), CAST(:received_at AS timestamptz[])
+    )
+    ORDER BY 1, 2
+    ON CONFLICT (bot_id, update_id) DO NOTHING""")
+
+_STATUS = text("SELECT status FROM telegram_webhooks WHERE bot_id = :bot_id AND update_id = :update_id")
+
+_SETTLE = text("""
+    UPDATE telegram_webhooks
+    SET status = :status, command = :command, error = :error, handling_seconds = :handling_seconds
+    WHERE bot_id = :bot_id AND update_id = :update_id AND status = 'received'""")
+
+_PURGE = text("""
+    UPDATE telegram_webhooks SET text = NULL
+    WHERE (bot_id, update_id) IN (
+        SELECT bot_id, update_id FROM telegram_webhooks
+        WHERE text IS NOT NULL AND received_at < :before ORDER BY received_at LIMIT 10000
+    )""")
+
+
+@dataclass(frozen=True)
+class Logged:
+    """A line of the log."""
+
+    bot_id: int
+    update_id: int
+    bot: str
+    kind: str
+    user_id: UUID | None
+    chat_id: int | None
+    text: str | None
+    status: Status
+    received_at: datetime
+
+
+class UpdateLog:
+    """The update log, in gateway's database; `keeps_text` says whether people's words are kept at all."""
+
+    def __init__(self, database: Database, *, keeps_text: bool = True) -> None:
+        self._database = database
+        self._keeps_text = keeps_text
+
+    async def add(self, lines: Sequence[Logged]) -> None:
+        """Write down what came in, once per bot and update."""
+        if not lines:
+            return
+        await self._database.execute(
+            _ADD,
+            bot_ids=[line.bot_id for line in lines],
+            update_ids=[line.update_id for line in lines],
+            bots=[line.bot for line in lines],
+            kinds=[line.kind for line in lines],
+            user_ids=[line.user_id for line in lines],
+            chat_ids=[line.chat_id for line in lines],
+            statuses=[line.status for line in lines],
+            texts=[line.text if self._keeps_text else None for line in lines],
+            received_at=[line.received_at for line in lines],
+        )
+
+    async def is_settled(self, bot_id: int, update_id: int) -> bool:
+        """Say whether everything was done that an update asks for."""
+        status = await self._database.value(_STATUS, bot_id=bot_id, update_id=update_id)
+        return status not in (None, "received")
+
+    async def settle(
+        self, bot_id: int, update_id: int, status: Status, *,
+        command: str | None, error: str | None, handling_seconds: float,
+    ) -> None:  # fmt: skip
+        """Write down what was done."""
+        await self._database.execute(
+            _SETTLE, bot_id=bot_id, update_id=update_id, status=status, command=command, error=error,
+            handling_seconds=handling_seconds,
+        )  # fmt: skip
+
+    async def purge_texts(self, before: datetime) -> int:
+        """Forget what people wrote before a time, up to 10,000 lines; return how many."""
+        return await self._database.execute(_PURGE, before=before)

@@ -1,0 +1,135 @@
+"""The people that the bots have met."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import RowMapping, text
+
+from services.gateway.domain.roles import Role
+from shared import ids
+from shared.database import Database
+from shared.events import Person
+
+# In the order of ids, so that two batches with the same people cannot wait for each other. What is older
+# than the row changes nothing of it but the private chat, which never changes once it is known.
+_REGISTER = text("""
+    INSERT INTO telegram_users AS known (id, telegram_id, username, first_name, last_name, language, chat_id,
+                                         bot, cause, first_seen_at, last_seen_at)
+    SELECT id, telegram_id, username, first_name, last_name, language, chat_id, bot, cause, seen_at, seen_at
+    FROM unnest(
+        CAST(:ids AS uuid[]), CAST(:telegram_ids AS bigint[]), CAST(:usernames AS text[]),
+        CAST(:first_names AS text[]), CAST(:last_names AS text[]), CAST(:languages AS text[]),
+        CAST(:chat_ids AS bigint[]), CAST(:bots AS text[]), CAST(:causes AS uuid[]),
+        CAST(:seen_at AS timestamptz[])
+    ) AS seen (id, telegram_id, username, first_name, last_name, language, chat_id, bot, cause, seen_at)
+    ORDER BY id
+    ON CONFLICT (id) DO UPDATE
+    SET username = excluded.username, first_name = excluded.first_name, last_name = excluded.last_name,
+        language = coalesce(excluded.language, known.language),
+        chat_id = coalesce(known.chat_id, excluded.chat_id), bot = coalesce(known.bot, excluded.bot),
+        announced = known.announced
+            AND (excluded.language IS NULL OR excluded.language IS NOT DISTINCT FROM known.language)
+            AND (excluded.chat_id IS NULL OR known.chat_id IS NOT NULL),
+        cause = excluded.cause, last_seen_at = greatest(known.last_seen_at, excluded.last_seen_at)
+    WHERE excluded.last_seen_at >= known.last_seen_at
+       OR (known.chat_id IS NULL AND excluded.chat_id IS NOT NULL)
+    """)
+
+_FIND = text("SELECT * FROM telegram_users WHERE id = :id")
+
+_UNANNOUNCED = text("SELECT * FROM telegram_users WHERE NOT announced ORDER BY id LIMIT :limit")
+
+_ANNOUNCED = text("UPDATE telegram_users SET announced = true WHERE id = :id AND cause = :cause")
+
+_ANNOUNCE_AGAIN = text("""
+    UPDATE telegram_users SET announced = false WHERE telegram_id = ANY(CAST(:telegram_ids AS bigint[]))""")
+
+_PRIVILEGED = text("SELECT * FROM telegram_users WHERE role <> 'public' ORDER BY id")
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A person as an event showed them; `chat_id` is their private chat, where the event was in it."""
+
+    person: Person
+    bot: str
+    chat_id: int | None
+    cause: UUID
+    at: datetime
+
+
+@dataclass(frozen=True)
+class User:
+    """Somebody that a bot has met; `role` counts the owners that settings name."""
+
+    id: UUID
+    telegram_id: int
+    role: Role
+    active: bool
+    language: str | None
+    chat_id: int | None
+    bot: str | None
+    cause: UUID
+
+
+class Users:
+    """The people that the bots have met; `owners` are the Telegram ids that settings name."""
+
+    def __init__(self, database: Database, owners: Collection[int] = ()) -> None:
+        self._database = database
+        self.owners = frozenset(owners)
+
+    async def register(self, people: Sequence[Seen]) -> None:
+        """Remember people, the newest state of each."""
+        newest = {each.person.telegram_id: each for each in sorted(people, key=lambda each: each.at)}
+        private = {each.person.telegram_id: each for each in people if each.chat_id is not None}
+        seen = [
+            (each, private.get(telegram_id, each))
+            for telegram_id, each in newest.items()
+            if not each.person.is_bot
+        ]
+        if not seen:
+            return
+        await self._database.execute(
+            _REGISTER,
+            ids=[ids.user_of_telegram(each.person.telegram_id) for each, _ in seen],
+            telegram_ids=[each.person.telegram_id for each, _ in seen],
+            usernames=[each.person.username for each, _ in seen],
+            first_names=[each.person.first_name for each, _ in seen],
+            last_names=[each.person.last_name for each, _ in seen],
+            languages=[each.person.language for each, _ in seen],
+            chat_ids=[chat.chat_id for _, chat in seen],
+            bots=[chat.bot if chat.chat_id is not None else None for _, chat in seen],
+            causes=[each.cause for each, _ in seen],
+            seen_at=[each.at for each, _ in seen],
+        )
+
+    async def find(self, telegram_id: int) -> User | None:
+        """Return what is known of a person."""
+        row = await self._database.row(_FIND, id=ids.user_of_telegram(telegram_id))
+        return self._read(row) if row else None
+
+    async def unannounced(self, limit: int) -> list[User]:
+        """Return people whose state senders has not been told."""
+        return [self._read(row) for row in await self._database.rows(_UNANNOUNCED, limit=limit)]
+
+    async def mark_announced(self, user: User) -> None:
+        """Remember that senders knows this state, unless it has changed since."""
+        await self._database.execute(_ANNOUNCED, id=user.id, cause=user.cause)
+
+    async def announce_owners_again(self) -> None:
+        """Have senders told of the owners that settings name, in case they were not when they were met."""
+        await self._database.execute(_ANNOUNCE_AGAIN, telegram_ids=sorted(self.owners))
+
+    async def privileged(self) -> list[User]:
+        """Return everybody whose stored role is above PUBLIC."""
+        return [self._read(row) for row in await self._database.rows(_PRIVILEGED)]
+
+    def _read(self, row: RowMapping) -> User:
+        role = Role.OWNER if row["telegram_id"] in self.owners else Role.of(row["role"])
+        return User(
+            id=row["id"], telegram_id=row["telegram_id"], role=role, active=row["active"],
+            language=row["language"], chat_id=row["chat_id"], bot=row["bot"], cause=row["cause"],
+        )  # fmt: skip
