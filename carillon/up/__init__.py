@@ -76,7 +76,8 @@ async def _run(options: "Options", ready_file: Path | None, *, json: bool) -> No
             say("waiting for the first promo")
             posts = await _first_posts(stack)
             if ready_file:
-                stack.write_ready_file(ready_file)
+                stack.files.append(ready_file)
+                stack.write()
             print_json(stack.system.model_dump()) if json else _welcome(stack, posts)
             await stop.wait()
     except (NotStarted, NotReady, NotPrepared) as problem:

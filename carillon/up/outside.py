@@ -20,6 +20,8 @@ from devstack.servers import NotStarted
 from devstack.smtp import Inbox
 from devstack.telegram import Telegram
 
+Say = Callable[[str], None]
+
 OWNER = 1001
 PEOPLE = ((OWNER, "Ada", "ada_owner"), (1002, "Grace", "grace"), (1003, "Alan", "alan"))
 CHANNEL, GROUP = -1_001_000_000_001, -1_001_000_000_002
@@ -54,10 +56,12 @@ class Outside:
         return {name: [server.pid] for name, server in servers.items() if server}
 
     @asynccontextmanager
-    async def kept_up(self, say: Callable[[str], None]) -> AsyncIterator[None]:
+    async def kept_up(self, say: Say, changed: Callable[[], None]) -> AsyncIterator[None]:
         """Start an embedded server again when it dies, as a container engine would, until left."""
         servers = {"nats-server": self.nats, "PostgreSQL": self.postgres}
-        watches = [asyncio.create_task(_keep(name, each, say)) for name, each in servers.items() if each]
+        watches = [
+            asyncio.create_task(_keep(name, each, say, changed)) for name, each in servers.items() if each
+        ]
         try:
             yield
         finally:
@@ -146,13 +150,14 @@ async def _mail(found: Outside, stack: AsyncExitStack, given: Mapping[str, str])
     found.smtp, found.smtp_control_url = (inbox.host, inbox.port), inbox.control_url
 
 
-async def _keep(name: str, server: Nats | Postgres, say: Callable[[str], None]) -> None:
+async def _keep(name: str, server: Nats | Postgres, say: Say, changed: Callable[[], None]) -> None:
     while True:
         await server.ended()
         say(f"{name} ended and is started again")
         try:
             await asyncio.sleep(RESTART_SECONDS)
             await server.restart()
+            changed()
         except NotStarted as problem:
             say(str(problem))
 

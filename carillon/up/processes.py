@@ -50,6 +50,8 @@ class Processes:
         self._replicas: list[Replica] = []
         self._watches: list[asyncio.Task[None]] = []
         self._stopping = False
+        self.changed: Callable[[], None] = lambda: None
+        """Called when a process has another id than before."""
 
     @classmethod
     @asynccontextmanager
@@ -147,6 +149,7 @@ class Processes:
             await asyncio.sleep(RESTART_SECONDS * min(replica.restarts, 10))
             if not self._stopping:
                 await self._spawn(replica)
+                self.changed()
 
 
 def die_with_parent() -> None:

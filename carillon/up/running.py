@@ -12,13 +12,12 @@ import aiohttp
 from carillon.keys import ensure_keys
 from carillon.system import SERVICES, System
 from carillon.up.identity import Identity, load, save, write_private
-from carillon.up.outside import OWNER, Outside, outside
+from carillon.up.outside import OWNER, Outside, Say, outside
 from carillon.up.processes import Processes, Replica
 from deploy.prepare import PrepareSettings, prepare
 from devstack.servers import free_port, make_folder, port_for
 from shared.telegram import BotApi
 
-Say = Callable[[str], None]
 START_ORDER = ("clicks", "senders", "scheduler", "gateway")
 """The scheduler comes when its posts can be sent, the gateway when its questions are answered."""
 
@@ -47,6 +46,8 @@ class Stack:
     processes: Processes
     gateway_url: str
     started_at: datetime
+    files: list[Path] = field(default_factory=list)
+    """Where the addresses are written, again whenever a process id changes."""
 
     @property
     def system(self) -> System:
@@ -72,9 +73,10 @@ class Stack:
             chat_ids=list(found.chat_ids),
         )
 
-    def write_ready_file(self, file: Path) -> None:
-        """Write the addresses, keys and process ids, for its owner's eyes only."""
-        write_private(file, self.system.model_dump())
+    def write(self) -> None:
+        """Write the addresses, keys and process ids, for their owner's eyes only."""
+        for file in self.files:
+            write_private(file, self.system.model_dump())
 
 
 @asynccontextmanager
@@ -89,7 +91,8 @@ async def running(options: Options, say: Say) -> AsyncIterator[Stack]:
     async with (
         outside(options.folder, identity, ephemeral=options.ephemeral, given=options.given) as world,
         Processes.open(say) as processes,
-        world.kept_up(say),
+        # `changed` is set once the stack is there: a reference taken now would be the one before.
+        world.kept_up(say, lambda: processes.changed()),  # noqa: PLW0108 - as said above
     ):
         say("preparing streams, databases and tables")
         environment = _environment(options, identity, world)
@@ -103,7 +106,9 @@ async def running(options: Options, say: Say) -> AsyncIterator[Stack]:
         say("starting the four services")
         await processes.start(_replicas(options, environment, port))
         await _set_webhook(stack)
-        stack.write_ready_file(options.folder / "stack.json")
+        stack.files.append(options.folder / "stack.json")
+        processes.changed = stack.write
+        stack.write()
         try:
             yield stack
         finally:
