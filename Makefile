@@ -36,7 +36,7 @@ demo: $(INSTALLED)  ## Tell the whole story on a throwaway stack in under a minu
 
 test: $(INSTALLED)  ## Run all tests on embedded servers (options: PYTEST_ARGS="tests/clicks -k press")
 	@echo "Running the tests on embedded servers"
-	@"$(PY)" -m pytest -n logical --maxprocesses $(WORKERS) --dist worksteal $(PYTEST_ARGS)
+	@"$(PY)" -m pytest -n logical --maxprocesses $(WORKERS) --dist loadgroup $(PYTEST_ARGS)
 
 lint: $(INSTALLED)  ## Check style and formatting
 	@echo "Checking style"

@@ -167,7 +167,7 @@ async def _main(name: str, settings: SettingsT, app: "App[SettingsT]", *, serves
         try:
             doors = _Doors(host_and_port(settings.listen), service, loop)
         except OSError as error:
-            print(f"carillon: LISTEN is '{settings.listen}'; {error.strerror}", file=sys.stderr)  # noqa: T201
+            print(f"carillon: LISTEN is '{settings.listen}'; {error.strerror}", file=sys.stderr)  # noqa: T201 - for a person
             return 2
         threading.Thread(target=doors.serve_forever, daemon=True).start()
     await service._live(settings, app)  # noqa: SLF001 - the runner is the other half of the service

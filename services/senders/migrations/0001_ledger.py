@@ -98,6 +98,10 @@ def _ledger() -> None:
     op.create_index(
         "messages_campaign", "messages", ["campaign_id"], postgresql_where=sa.text("campaign_id IS NOT NULL")
     )
+    _deliveries()
+
+
+def _deliveries() -> None:
     op.create_table(
         "deliveries",
         sa.Column("id", sa.Uuid, primary_key=True),

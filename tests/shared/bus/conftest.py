@@ -1,6 +1,7 @@
 """What the bus tests share: a prepared broker, a record of attempts, and a bus per test."""
 
 import asyncio
+import dataclasses
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -93,8 +94,6 @@ async def client(broker: Nats) -> AsyncIterator[Client]:
 @asynccontextmanager
 async def narrowed(name: str, monkeypatch: pytest.MonkeyPatch, **changes: Any) -> AsyncIterator[None]:
     """Give a durable another concurrency or batch for a test."""
-    import dataclasses
-
     narrowed_durables = tuple(
         dataclasses.replace(each, **changes) if each.name == name else each for each in topology.DURABLES
     )

@@ -3,15 +3,17 @@
 import asyncio
 from uuid import uuid4
 
+import orjson
 import pytest
+from nats.aio.client import Client
 
 from devstack.nats import Nats
 from shared.bus import Bus, NoAnswer, Refusal, answering
 from shared.queries import (
+    ClickPage,
     CountClicks,
     GetMessage,
     ListClicks,
-    ClickPage,
     MessageView,
     PromoClicks,
     PromoClicksList,
@@ -118,9 +120,6 @@ async def test_a_slow_answer_holds_up_no_other(bus: Bus) -> None:
 
 async def test_a_malformed_question_is_refused_by_name(bus: Bus, broker: Nats) -> None:
     """A question that is not one is refused with the fields that are wrong."""
-    import orjson
-    from nats.aio.client import Client
-
     async with bus.answer(answering(ListClicks, lambda _query: asyncio.sleep(0))):  # type: ignore[arg-type,return-value]  # never reached
         bare = Client()
         await bare.connect(broker.url)
