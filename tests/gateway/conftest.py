@@ -1,4 +1,4 @@
-"""What the tests of gateway share: a gateway on real servers, its stores, and peers that keep the contracts."""
+"""What the tests of gateway share: a gateway on real servers, and peers that keep the contracts."""
 
 import asyncio
 import socket

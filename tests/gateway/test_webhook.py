@@ -22,7 +22,7 @@ async def known_by_name(gateway: Any) -> None:
 
 
 async def test_a_press_is_one_event_and_is_answered_in_the_response(gateway: Any) -> None:
-    """A press is in the stream before the response, which opens the bot's deep link, without a second call."""
+    """A press is in the stream before the response, which itself opens the bot's deep link."""
     await known_by_name(gateway)
     status, answer = await gateway.hook(gateway.press(42, DATA))
     assert (status, answer) == (
@@ -70,14 +70,15 @@ async def test_other_callback_data_is_answered_and_kept(gateway: Any, data: str)
 @pytest.mark.parametrize(
     "changes",
     [
-        {"from": "Ann"}, {"from": None}, {"from": {"id": "5"}}, {"from": {"id": True}}, {"from": {"id": 2**63}},
+        {"from": "Ann"}, {"from": None}, {"from": {"id": "5"}}, {"from": {"id": True}},
+        {"from": {"id": 2**63}},
         {"message": "words"}, {"message": {"message_id": "1", "chat": {"id": 1}}},
         {"message": {"message_id": 1}}, {"message": {"message_id": 1, "chat": []}},
         {"data": None, "game_short_name": "chess"}, {"data": 5}, {"data": ["p1"]},
     ],
 )  # fmt: skip
 async def test_weird_presses_are_kept_as_they_are(gateway: Any, changes: dict[str, Any]) -> None:
-    """A callback query of another shape than expected is stored and answered, never an error, never a press."""
+    """A callback query of another shape is stored and answered: never an error, never a press."""
     status, answer = await gateway.hook(gateway.press(9, DATA, **changes))
     assert (status, answer) == (200, {"method": "answerCallbackQuery", "callback_query_id": "query9"})
     assert (await gateway.logged(9))["status"] == "ignored"

@@ -1,0 +1,128 @@
+"""Who may call what, and how errors look."""
+
+import secrets
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from services.gateway.api.routes import ROUTES, Route
+from services.gateway.domain.roles import KeyRole
+from services.gateway.store import Keys, UnknownKey
+from shared import ids
+
+SOME_ID = str(ids.derived("anybody"))
+MATRIX = {
+    ("POST", "/messages"): KeyRole.SERVICE,
+    ("GET", "/messages/{message_id}"): KeyRole.SERVICE,
+    ("POST", "/messaging/test"): KeyRole.OWNER,
+    ("GET", "/recipients/{user_id}"): KeyRole.SERVICE,
+    ("PUT", "/recipients/{user_id}"): KeyRole.SERVICE,
+    ("POST", "/recipients/{user_id}/push-subscriptions"): KeyRole.SERVICE,
+    ("POST", "/campaigns"): KeyRole.SERVICE,
+    ("GET", "/campaigns/{campaign_id}"): KeyRole.SERVICE,
+    ("GET", "/promos"): KeyRole.SERVICE,
+    ("GET", "/promo-log"): KeyRole.SERVICE,
+    ("GET", "/clicks"): KeyRole.SERVICE,
+    ("GET", "/clicks/stats"): KeyRole.SERVICE,
+    ("GET", "/status"): KeyRole.SERVICE,
+    ("GET", "/schedules"): KeyRole.SERVICE,
+    ("POST", "/schedules/{schedule_id}/start"): KeyRole.ADMIN,
+    ("POST", "/schedules/{schedule_id}/stop"): KeyRole.ADMIN,
+}
+
+
+def path_of(route: Route) -> str:
+    """Return a path that the route matches."""
+    return "/".join(SOME_ID if part.startswith("{") else part for part in route.path.split("/"))
+
+
+def test_every_route_is_in_the_matrix() -> None:
+    """A new route is given its role on purpose: here and there."""
+    assert {(route.method, route.path): route.role for route in ROUTES} == MATRIX
+
+
+async def test_roles(gateway: Any) -> None:
+    """Without a key, with a wrong one, and with too low a role nobody gets past the door, on any route."""
+    for route in ROUTES:
+        path = path_of(route)
+        assert (await gateway.call(route.method, path, role=None))[0] == 401, path
+        wrong = {"Authorization": f"Bearer crl_{'x' * 43}"}
+        assert (await gateway.call(route.method, path, role=None, headers=wrong))[0] == 401, path
+        for role in KeyRole:
+            if role < route.role:
+                status, problem = await gateway.call(route.method, path, role=role)
+                assert (status, problem["status"]) == (403, 403), path
+                assert route.role.word in problem["detail"]
+
+
+async def test_the_lowest_role_is_enough(gateway: Any) -> None:
+    """With the role that a route names, the request is looked at: nobody answers, or something is missing."""
+    for route in ROUTES:
+        if route.method != "GET":
+            status, _ = await gateway.call(route.method, path_of(route), role=route.role, json={"x": 1})
+            assert status in (422, 503), route.path
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["", "Bearer", "Bearer ", "Basic abc", "Bearer crl_short", f"Bearer {'x' * 4000}", "Bearer crl_\x7f"],
+)
+async def test_malformed_keys(gateway: Any, header: str) -> None:
+    """Whatever stands in Authorization, the answer is 401 with a challenge."""
+    url = f"{gateway.url}/api/v1/promos"
+    async with gateway.http.get(url, headers={"Authorization": header}) as response:
+        assert response.status == 401
+        assert response.headers["WWW-Authenticate"].startswith("Bearer ")
+        assert (await response.json(content_type="application/problem+json"))["title"] == "Unauthorized"
+
+
+async def test_keys_are_hashed_used_and_revoked(gateway: Any) -> None:
+    """Of a key only its SHA-256 is kept; a revoked one is refused from the next request on."""
+    keys = Keys(gateway.database)
+    known, key = await keys.create_key(secrets.token_bytes(32), "ci", KeyRole.SERVICE)
+    assert len(key) == 47
+    stored = await gateway.database.rows(text("SELECT * FROM api_keys"))
+    assert key not in str([dict(row) for row in stored])
+    headers = {"Authorization": f"bearer {key}"}
+    path = f"/recipients/{SOME_ID}"
+    assert (await gateway.call("GET", path, role=None, headers=headers))[0] == 404
+    assert {each.name: each.last_used_at is not None for each in await keys.list_keys()}["ci"]
+    revoked = await keys.revoke_key(known.id)
+    assert revoked.revoked_at is not None
+    assert (await keys.revoke_key(known.id)).revoked_at == revoked.revoked_at
+    assert (await gateway.call("GET", path, role=None, headers=headers))[0] == 401
+    with pytest.raises(UnknownKey):
+        await keys.revoke_key(ids.derived("no key"))
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "expected"),
+    [
+        ("GET", "/", 404), ("GET", "/api/v1/nothing", 404), ("DELETE", "/api/v1/promos", 405),
+        ("GET", "/api/v1/messaging/test", 405), ("POST", "/healthz", 405), ("GET", "/telegram//webhook", 404),
+    ],
+)  # fmt: skip
+async def test_errors_are_problems(gateway: Any, method: str, path: str, expected: int) -> None:
+    """Every error is an RFC 9457 document with the headers of all answers."""
+    async with gateway.http.request(method, gateway.url + path) as response:
+        problem = await response.json(content_type="application/problem+json")
+        assert (response.status, problem["status"], problem["type"]) == (expected, expected, "about:blank")
+        assert response.headers["X-Content-Type-Options"] == "nosniff"
+        assert response.headers["Cache-Control"] == "no-store"
+        assert "aiohttp" not in response.headers["Server"]
+        assert ("Allow" in response.headers) == (expected == 405)
+
+
+async def test_operators_doors(gateway: Any) -> None:
+    """Health, readiness and metrics need no key, and no metric is named after what somebody typed."""
+    async with gateway.http.get(f"{gateway.url}/healthz") as response:
+        assert (response.status, (await response.json())["status"]) == (200, "alive")
+    async with gateway.http.get(f"{gateway.url}/readyz") as response:
+        assert (await response.json())["missing"] == ["start"]  # the test runs the app without the runner
+    async with gateway.http.get(f"{gateway.url}/some/invention") as response:
+        assert response.status == 404
+    async with gateway.http.get(f"{gateway.url}/metrics") as response:
+        metrics = await response.text()
+        assert "telegram_updates_total" in metrics
+        assert "invention" not in metrics

@@ -1,0 +1,62 @@
+"""What callers are told while something is away, and what happens afterwards."""
+
+import asyncio
+from typing import Any
+
+from sqlalchemy import text
+
+from services.gateway.domain.roles import KeyRole
+from shared import ids
+from shared.events import ButtonClicked, MessageRequested
+
+DATA = f"p1.premium.{ids.to_short(ids.derived('delivery', 1))}"
+
+
+async def test_the_broker_is_away(gateway: Any) -> None:
+    """An update that cannot be written is 503 within five seconds or so; repeated later it has its effect."""
+    await gateway.nats.kill()
+    started = asyncio.get_running_loop().time()
+    requests = [
+        gateway.hook(gateway.press(1, DATA)),
+        gateway.call("POST", "/messages", json={"address": {"email": "a@b.c"}, "channel": "email",
+                                                "body": {"text": "x"}}),
+        gateway.call("GET", "/promos"),
+    ]  # fmt: skip
+    answers = await asyncio.gather(*requests)
+    assert [status for status, _ in answers] == [503, 503, 503]
+    assert asyncio.get_running_loop().time() - started < 7
+    await gateway.nats.restart()
+    async with asyncio.timeout(20):
+        while (await gateway.hook(gateway.press(1, DATA)))[0] != 200:
+            await asyncio.sleep(0.2)
+    assert len(await gateway.eventually(ButtonClicked)) == 1
+
+
+async def test_the_database_is_away(gateway: Any) -> None:
+    """Presses are taken without the database; what needs it is 503, and is done when it is back."""
+    name = await gateway.database.value(text("SELECT current_database()"))
+    admin = text(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+    async with gateway.database.begin() as connection:
+        await connection.execute(admin)
+    kick = text(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :name AND pid <> pg_backend_pid()"
+    )
+    async with gateway.database.begin() as connection:
+        await connection.execute(kick, {"name": name})
+        assert (await gateway.hook(gateway.message(1, "/start")))[0] == 200
+        assert (await gateway.hook(gateway.press(2, DATA)))[0] == 200
+        status, problem = await gateway.call("GET", "/promos")
+        assert status == 503
+        assert problem["title"] == "Service unavailable"
+        await connection.execute(text(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true"))
+    assert (await gateway.logged(1))["status"] == "handled"
+    assert (await gateway.logged(2))["status"] == "handled"
+    assert len(await gateway.eventually(MessageRequested)) == 1
+
+
+async def test_a_service_that_does_not_answer(gateway: Any) -> None:
+    """Silence is 503 with a problem document, never an empty list."""
+    status, problem = await gateway.call("GET", "/clicks/stats")
+    assert status == 503
+    assert "clicks did not answer" in problem["detail"]
+    assert (await gateway.call("GET", "/status", role=KeyRole.OWNER))[0] == 503

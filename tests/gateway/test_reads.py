@@ -1,0 +1,212 @@
+"""Reads of the API, recipients, campaigns and schedules: what is asked of whom, and what is refused."""
+
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from services.gateway.domain.roles import KeyRole
+from shared import ids
+from shared.bus import Refusal
+from shared.events import Channel
+from shared.queries import (
+    AddPushSubscription,
+    CampaignView,
+    ClickPage,
+    CountClicks,
+    CreateCampaign,
+    GetCampaign,
+    ListClicks,
+    ListPromoLog,
+    ListPromos,
+    ListSchedules,
+    PromoClicksList,
+    PromoList,
+    PromoLogPage,
+    PutRecipient,
+    RecipientView,
+    ScheduleChanged,
+    ScheduleList,
+    ScheduleView,
+    StartSchedule,
+    StopSchedule,
+)
+
+USER = str(ids.derived("user", 1))
+SCHEDULE = ScheduleView.model_validate(
+    {
+        "id": USER, "active": True, "bot": "default", "interval_seconds": 14_400, "time_zone": "UTC",
+        "chat_ids": [-1001234567890123], "promo_ids": [],
+    }
+)  # fmt: skip
+CAMPAIGN = CampaignView.model_validate(
+    {
+        "id": USER, "status": "running", "intended": 2, "sent": 0, "failed": 0, "suppressed": 0,
+        "ambiguous": 0, "pending": 2, "created_at": "2026-01-01T00:00:00Z",
+    }
+)  # fmt: skip
+LETTER = {
+    "template": "letter",
+    "channels": ["email"],
+    "variables": {"name": "friend"},
+    "recipients": [{"user_id": USER}, {"address": {"email": "a@b.c"}, "variables": {"name": "Ann"}}],
+}
+
+
+async def test_clicks(gateway: Any) -> None:
+    """What is asked for is passed on, and the answer comes back as it is."""
+    await gateway.peers.answer(ListClicks, lambda _: ClickPage(items=(), cursor="next"))
+    await gateway.peers.answer(CountClicks, lambda _: PromoClicksList(items=()))
+    path = f"/clicks?user_id={USER}&promo_id=premium_signals&cursor=abc&limit=7"
+    assert await gateway.call("GET", path) == (200, {"items": [], "cursor": "next"})
+    (asked,) = gateway.peers.of(ListClicks)
+    assert (asked.user_id, asked.promo_id, asked.cursor, asked.limit) == (
+        UUID(USER), "premium_signals", "abc", 7,
+    )  # fmt: skip
+    assert await gateway.call("GET", "/clicks/stats?promo_id=x") == (200, {"items": []})
+    assert gateway.peers.of(CountClicks)[0].promo_id == "x"
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ("limit=0", "limit"), ("limit=501", "limit"), ("limit=x", "limit"), ("user_id=5", "user_id"),
+        ("colour=red", "colour"), ("limit=1&limit=2", "limit"),
+    ],
+)  # fmt: skip
+async def test_wrong_parameters(gateway: Any, query: str, field: str) -> None:
+    """A parameter that is wrong, unknown or given twice is refused by name."""
+    status, problem = await gateway.call("GET", f"/clicks?{query}")
+    assert (status, [each["field"] for each in problem["errors"]]) == (422, [field])
+
+
+async def test_promo_log(gateway: Any) -> None:
+    """The log is asked for by promo and time; a refusal of scheduler's comes back as it is."""
+
+    def answer(query: ListPromoLog) -> PromoLogPage:
+        if query.cursor:
+            raise Refusal(422, "Invalid cursor", "a cursor is what the page before gave", {"hint": "none"})
+        return PromoLogPage(items=())
+
+    await gateway.peers.answer(ListPromoLog, answer)
+    path = "/promo-log?promo_id=vip&since=2026-01-01T00:00:00Z&until=2026-02-01T00:00:00%2B01:00&limit=5"
+    assert await gateway.call("GET", path) == (200, {"items": [], "cursor": None})
+    (asked,) = gateway.peers.of(ListPromoLog)
+    assert asked.since is not None
+    assert (asked.promo_id, asked.since.year, asked.limit) == ("vip", 2026, 5)
+    status, problem = await gateway.call("GET", "/promo-log?cursor=x")
+    assert (status, problem["title"], problem["hint"]) == (422, "Invalid cursor", "none")
+    assert (await gateway.call("GET", "/promo-log?since=yesterday"))[0] == 422
+
+
+async def test_status(gateway: Any) -> None:
+    """Status shows schedules, promos and readiness at one look."""
+    await gateway.peers.answer(ListSchedules, lambda _: ScheduleList(items=(SCHEDULE,)))
+    await gateway.peers.answer(ListPromos, lambda _: PromoList(items=()))
+    status, document = await gateway.call("GET", "/status")
+    assert (status, document["promos"]) == (200, [])
+    assert document["schedules"][0]["chat_ids"] == [-1001234567890123]
+    assert document["missing"] == ["start"]  # the test runs the app without the runner
+    assert (await gateway.call("GET", "/schedules"))[1]["items"] == document["schedules"]
+
+
+async def test_schedules_start_and_stop(gateway: Any) -> None:
+    """An admin starts and stops; the default schedule by its name, others by id; a repeat is one command."""
+    changed = ScheduleChanged(changed=True, schedule=SCHEDULE)
+    await gateway.peers.answer(StartSchedule, lambda _: changed)
+    await gateway.peers.answer(StopSchedule, lambda _: changed)
+    headers = {"Idempotency-Key": "one"}
+    for path in ("/schedules/default/start", f"/schedules/{USER}/start", f"/schedules/{USER}/stop"):
+        for _ in range(2):
+            status, document = await gateway.call("POST", path, role=KeyRole.ADMIN, headers=headers)
+            assert (status, document["changed"]) == (200, True)
+    starts = gateway.peers.of(StartSchedule)
+    assert [each.schedule_id for each in starts] == [None, None, UUID(USER), UUID(USER)]
+    assert len({each.cause for each in starts}) == 2
+    assert len({each.cause for each in gateway.peers.of(StopSchedule)}) == 1
+    assert (await gateway.call("POST", "/schedules/other/start", role=KeyRole.ADMIN))[0] == 404
+
+
+async def test_recipients(gateway: Any) -> None:
+    """A recipient is made and changed by what is given; who is unknown is 404."""
+    path = f"/recipients/{USER}"
+    assert (await gateway.call("GET", path))[0] == 404
+    given = {"email": "ann@example.org", "language": "pt-BR", "time_zone": "Europe/Madrid"}
+    status, view = await gateway.call("PUT", path, json=given)
+    assert (status, view["email"], view["version"]) == (200, "ann@example.org", 1)
+    status, view = await gateway.call("PUT", path, json={"opted_out": True})
+    assert (view["email"], view["opted_out"]) == ("ann@example.org", True)
+    assert (await gateway.call("GET", path)) == (200, view)
+    assert gateway.peers.of(PutRecipient)[0].role is None
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"email": "ann"}, {"email": "a@b c"}, {"email": "a@b\r\nX: y"}, {"language": "english!"},
+        {"time_zone": "Mars"}, {"time_zone": "../../etc/passwd"}, {"telegram_chat_id": 2**63},
+        {"telegram_chat_id": True}, {"bot": "nobody"}, {"role": "owner"}, {"name": "Ann"}, [], "x",
+    ],
+)  # fmt: skip
+async def test_wrong_recipients(gateway: Any, given: Any) -> None:
+    """What cannot be, and what a caller may not decide (a role), is refused."""
+    assert (await gateway.call("PUT", f"/recipients/{USER}", json=given))[0] == 422
+    assert gateway.peers.recipients == {}
+
+
+async def test_push_subscriptions(gateway: Any) -> None:
+    """A browser's subscription is taken flat, and as the browser itself writes it."""
+    await gateway.peers.answer(
+        AddPushSubscription, lambda asked: RecipientView(user_id=asked.user_id, version=1)
+    )
+    path = f"/recipients/{USER}/push-subscriptions"
+    flat = {"endpoint": "https://push.example.org/x", "p256dh": "BAbc", "auth": "a-_c"}
+    nested = {
+        "endpoint": flat["endpoint"],
+        "expirationTime": None,
+        "keys": {"p256dh": flat["p256dh"], "auth": flat["auth"]},
+    }
+    for given in (flat, nested):
+        assert (await gateway.call("POST", path, json=given))[0] == 201
+    assert {each.subscription.model_dump_json() for each in gateway.peers.of(AddPushSubscription)} == {
+        gateway.peers.of(AddPushSubscription)[0].subscription.model_dump_json()
+    }
+    for change in (
+        {"endpoint": "ftp://x/y"}, {"endpoint": "https://"}, {"p256dh": "+/="}, {"auth": ""}, {"more": 1},
+        {"endpoint": "https://x/a b"},
+    ):  # fmt: skip
+        assert (await gateway.call("POST", path, json={**flat, **change}))[0] == 422
+
+
+async def test_campaigns(gateway: Any) -> None:
+    """A campaign goes to senders whole, everybody's variables below their own; a repeat is one campaign."""
+    await gateway.peers.answer(CreateCampaign, lambda _: CAMPAIGN)
+    await gateway.peers.answer(GetCampaign, lambda _: CAMPAIGN)
+    headers = {"Idempotency-Key": "letter-1"}
+    first = await gateway.call("POST", "/campaigns", json=LETTER, headers=headers)
+    assert first == (202, CAMPAIGN.model_dump(mode="json"))
+    assert await gateway.call("POST", "/campaigns", json=LETTER, headers=headers) == first
+    (command,) = gateway.peers.of(CreateCampaign)
+    assert (command.template, command.channels) == ("letter", (Channel.EMAIL,))
+    assert [each.variables["name"] for each in command.recipients] == ["friend", "Ann"]
+    assert (await gateway.call("GET", f"/campaigns/{USER}")) == first[:0] + (200, first[1])
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"recipients": []}, "recipients"), ({"recipients": [{}]}, "recipients.0"),
+        ({"recipients": [{"user_id": USER, "name": 1}]}, "recipients.0.name"), ({"template": "x"}, "template"),
+        ({"channels": ["telegram"]}, "template"), ({"body": {"text": "x"}}, ""), ({"bot": "x"}, "bot"),
+        ({"expires_at": "2020-01-01T00:00:00Z"}, "expires_at"), ({"variables": {}}, "variables"),
+        ({"template": None, "channels": ["telegram"], "body": {"text": "*", "format": "markdown_v2"}}, "body"),
+    ],
+)  # fmt: skip
+async def test_wrong_campaigns(gateway: Any, change: dict[str, Any], field: str) -> None:
+    """A campaign that could not be sent to everybody is refused whole, and senders hear nothing of it."""
+    status, problem = await gateway.call("POST", "/campaigns", json={**LETTER, **change})
+    assert status == 422
+    assert problem["errors"][0]["field"] == field
+    if change == {"variables": {}}:
+        assert problem["indexes"] == [0]
+    assert gateway.peers.of(CreateCampaign) == []
