@@ -1,5 +1,6 @@
 """A whole stack of real processes, and somebody who plays the world around it."""
 
+import asyncio
 import json
 import os
 import signal
@@ -146,7 +147,7 @@ class World:
 
     async def promo(self) -> dict[str, Any]:
         """Return a posted promo with a button."""
-        await self.until(lambda: self._has_promo())
+        await self.until(self._has_promo)
         return next(each for each in await self.sent() if each.get("reply_markup"))
 
     async def _has_promo(self) -> bool:
@@ -185,7 +186,7 @@ class World:
         deadline = time.monotonic() + seconds
         while not await condition():
             assert time.monotonic() < deadline, "did not come true in time"
-            await _pause()
+            await asyncio.sleep(0.1)
 
     async def ready(self, seconds: float = 30.0) -> None:
         """Wait until every service is ready."""
@@ -209,19 +210,8 @@ class World:
             return await answer.json()
 
 
-async def _pause() -> None:
-    import asyncio
-
-    await asyncio.sleep(0.1)
-
-
 @pytest.fixture
 async def world(stack: Running) -> AsyncIterator[World]:
     """Somebody who plays the world around the shared stack."""
     async with aiohttp.ClientSession() as session:
         yield World(stack, session)
-
-
-@pytest.fixture(autouse=True)
-def one_worker() -> None:
-    """The journeys run in one worker: see the group on their modules."""

@@ -1,4 +1,4 @@
-"""Faults, with real processes: kill -9, outages of broker and database, poison; nothing lost, nothing doubled."""
+"""Faults, with real processes: kill -9, outages, poison; nothing is lost and nothing doubled."""
 
 import asyncio
 import json
@@ -58,7 +58,7 @@ def _kill(world: World, name: str) -> None:
 
 @pytest.mark.parametrize("service", ["gateway", "clicks", "scheduler"])
 async def test_presses_survive_a_killed_service(world: World, service: str) -> None:
-    """kill -9 of a service in the middle of presses: every accepted press is one row, once."""
+    """Kill -9 of a service in the middle of presses: every accepted press is one row, once."""
     before: int = await world.rows("clicks", "SELECT count(*) FROM marketing_clicks")
     first = {"gateway": 1_000_000, "clicks": 2_000_000, "scheduler": 3_000_000}[service]
     pressing = asyncio.create_task(_press_many(world, first, 200))
@@ -77,7 +77,7 @@ async def test_presses_survive_a_killed_service(world: World, service: str) -> N
 
 
 async def test_a_campaign_survives_killed_senders_without_a_duplicate(world: World) -> None:
-    """kill -9 of senders, twice, in mid-campaign: nobody gets it twice; what is in doubt is counted."""
+    """Kill -9 of senders, twice, in mid-campaign: nobody gets it twice; what is in doubt is counted."""
     text = f"campaign {uuid4()}"
     people = range(30_001, 30_101)
     for person in people:
@@ -116,7 +116,7 @@ async def test_a_campaign_survives_killed_senders_without_a_duplicate(world: Wor
 
 
 async def test_an_outage_of_the_broker_loses_nothing(world: World) -> None:
-    """kill -9 of the broker: updates are refused until it is back, then all are accepted and none is lost."""
+    """Kill -9 of the broker: updates are refused until it is back, then all are accepted and none is lost."""
     pressing = asyncio.create_task(_press_many(world, 4_000_000, 100))
     await asyncio.sleep(0.1)
     _kill(world, "nats")

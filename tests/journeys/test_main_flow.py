@@ -24,10 +24,11 @@ async def _clicks(world: World) -> int:
 
 def _press(world: World, promo: dict[str, Any], update_id: int, **changes: Any) -> dict[str, Any]:
     data = promo["reply_markup"]["inline_keyboard"][0][0]["callback_data"]
+    chat = {"id": promo["chat_id"], "type": "channel"}
     query = {
         "id": str(update_id), "chat_instance": "1", "data": data,
         "from": {"id": 1002, "is_bot": False, "first_name": "Grace"},
-        "message": {"message_id": promo["message_id"], "date": 1, "chat": {"id": promo["chat_id"], "type": "channel"}},
+        "message": {"message_id": promo["message_id"], "date": 1, "chat": chat},
     }  # fmt: skip
     return {"update_id": update_id, "callback_query": query | changes}
 

@@ -1,0 +1,158 @@
+"""The command line and a stack's life: restarts, replicas, and a clear line for whatever is wrong."""
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from tests.journeys.conftest import World, environment, start, stop
+
+pytestmark = [pytest.mark.xdist_group("commands"), pytest.mark.timeout(150)]
+
+
+def _run(*arguments: str, folder: Path, **more: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-m", *arguments],
+        capture_output=True, text=True, timeout=60, cwd=folder, env=environment(**more), check=False,
+    )  # fmt: skip
+
+
+async def test_a_restart_keeps_data_and_posts_nothing_again(tmp_path: Path) -> None:
+    """Ctrl-C stops everything; started again over the same data, no slot is posted twice, clicks are kept."""
+    running = start(tmp_path / "stack", "--replicas", "senders=2")
+    pids = [pid for each in running.system.pids.values() for pid in each]
+    assert len(running.system.pids["senders"]) == 2
+    async with aiohttp.ClientSession() as session:
+        world = World(running, session)
+        promo = await world.promo()
+        await world.telegram(
+            "/press", {"chat_id": promo["chat_id"], "message_id": promo["message_id"], "user_id": 1001}
+        )
+        assert running.audit()["balanced"]
+    assert stop(running) == 0
+    assert not [pid for pid in pids if _runs(pid)]
+
+    again = start(tmp_path / "stack")
+    async with aiohttp.ClientSession() as session:
+        world = World(again, session)
+        assert again.system.owner_key == running.system.owner_key
+        assert await world.rows("clicks", "SELECT count(*) FROM marketing_clicks") == 1
+        assert await world.sent() == []
+        assert again.audit()["balanced"]
+    assert stop(again) == 0
+
+
+async def test_nothing_is_left_behind_when_up_is_killed(tmp_path: Path) -> None:
+    """Kill -9 of `carillon up` takes its servers and services along."""
+    running = start(tmp_path / "stack")
+    pids = [pid for each in running.system.pids.values() for pid in each]
+    running.process.kill()
+    running.process.wait()
+    deadline = time.monotonic() + 20
+    while any(_runs(pid) for pid in pids):
+        assert time.monotonic() < deadline, "something is left behind"
+        await asyncio.sleep(0.1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("carillon", "up", "--replicas", "senders=many"), "--replicas is 'senders=many'"),
+        (("carillon", "up", "--replicas", "nobody=2"), "--replicas is 'nobody=2'"),
+        (("carillon", "audit", "--stack", "nowhere.json"), "--stack: cannot read nowhere.json"),
+        (("carillon", "dlq", "list"), "no broker is known"),
+        (("carillon", "keys", "list"), "no database of gateway is known"),
+        (("carillon", "dlq", "replay"), "say which"),
+        (("carillon", "demo", "--break", "everything"), "--break is 'everything'"),
+        (("carillon", "keys", "create", "x", "--role", "king"), "--role is 'king'"),
+    ],
+)
+def test_a_wrong_call_gets_one_line(arguments: tuple[str, ...], words: str, tmp_path: Path) -> None:
+    """Whatever is wrong with a call is said in one line, without a traceback."""
+    done = _run(*arguments, folder=tmp_path)
+    assert done.returncode != 0
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("service", "settings", "words"),
+    [
+        ("scheduler", {"PROMO_INTERVAL_HOURS": "0"}, "PROMO_INTERVAL_HOURS is '0'"),
+        ("scheduler", {"PROMO_INTERVAL_HOURS": "often"}, "PROMO_INTERVAL_HOURS is 'often'"),
+        ("scheduler", {"PROMO_CHAT_IDS": "12,13"}, "PROMO_CHAT_IDS is '12,13'"),
+        ("clicks", {"CLICKS_DATABASE_URL": ""}, "CLICKS_DATABASE_URL"),
+        ("clicks", {"LISTEN": "here"}, "LISTEN is 'here'"),
+        ("senders", {"SMTP_HOST": "localhost"}, "SMTP_FROM is not set"),
+        ("senders", {"TELEGRAM_BOT_TOKEN": "nonsense-secret"}, "TELEGRAM_BOT_TOKEN is not a bot token"),
+        ("gateway", {"TELEGRAM_BOT_TOKEN": "12345:" + "x" * 35}, "TELEGRAM_WEBHOOK_SECRET"),
+    ],
+)
+def test_a_service_refuses_senseless_settings(
+    service: str, settings: dict[str, str], words: str, tmp_path: Path
+) -> None:
+    """A service does not start with a senseless setting: one line names it, and never a secret's value."""
+    databases = {
+        f"{name}_DATABASE_URL": "postgresql://a:b@127.0.0.1:1/c"
+        for name in ("SCHEDULER", "CLICKS", "SENDERS", "GATEWAY")
+    }
+    done = _run(f"services.{service}", folder=tmp_path, **(databases | settings))
+    assert done.returncode == 2
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "nonsense-secret" not in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_a_folder_without_permission_is_named(tmp_path: Path) -> None:
+    """A data folder that cannot be written is said in one line."""
+    file = tmp_path / "file"
+    file.touch()
+    done = _run("carillon", "up", "--folder", str(file / "below"), folder=tmp_path)
+    assert done.returncode == 1
+    assert "cannot write to" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_taken_port_is_named(tmp_path: Path) -> None:
+    """A port that another program has is said in one line."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        done = _run("carillon", "up", "--ephemeral", "--port", str(port), folder=tmp_path)
+    assert done.returncode == 1
+    assert f"port {port}" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+async def test_keys_are_created_used_and_revoked(tmp_path: Path) -> None:
+    """A key works from its creation to its revocation; it is shown once and never listed."""
+    running = start(tmp_path / "stack")
+    made = json.loads(running.command("keys", "create", "shop", "--role", "service", "--json").stdout)
+    async with aiohttp.ClientSession() as session:
+        world = World(running, session)
+        bearer = {"Authorization": f"Bearer {made['key']}"}
+        assert (await world.api("GET", "/status", **bearer))[0] in (200, 403)
+        assert made["key"] not in running.command("keys", "list", "--json").stdout
+        assert running.command("keys", "revoke", made["id"], "--json").returncode == 0
+        assert (await world.api("GET", "/status", **bearer))[0] == 401
+    os.kill(running.process.pid, signal.SIGTERM)
+    assert running.process.wait(60) == 0
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+        return "Z" not in Path(f"/proc/{pid}/stat").read_text().split(")")[1].split()[0]
+    except (ProcessLookupError, FileNotFoundError):
+        return False
