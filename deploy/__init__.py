@@ -1,1 +1,1 @@
-"""Bringing the system into being: `python -m deploy.prepare` declares the topology and migrates, then exits."""
+"""Bringing the system into being: `python -m deploy.prepare` declares and migrates, then exits."""

@@ -49,8 +49,13 @@ class BotSettings(Settings):
         if not self.telegram_bot_token or not self.telegram_bot_token.get_secret_value():
             return {}
         secret = self.telegram_webhook_secret
-        return {DEFAULT_BOT: _bot(DEFAULT_BOT, self.telegram_bot_token.get_secret_value(),
-                                  secret.get_secret_value() if secret else None, "TELEGRAM_BOT_TOKEN")}  # fmt: skip
+        only = _bot(
+            DEFAULT_BOT,
+            self.telegram_bot_token.get_secret_value(),
+            secret.get_secret_value() if secret else None,
+            "TELEGRAM_BOT_TOKEN",
+        )
+        return {DEFAULT_BOT: only}
 
 
 def parse_bots(text: str) -> dict[str, Bot]:
@@ -59,13 +64,14 @@ def parse_bots(text: str) -> dict[str, Bot]:
         found = json.loads(text)
     except json.JSONDecodeError:
         found = None
-    if not isinstance(found, Mapping) or not found:
+    if not (isinstance(found, Mapping) and found):
         raise ValueError('TELEGRAM_BOTS is not as expected: {"name": {"token": "…", "webhook_secret": "…"}}')
     bots = {}
     for name, value in found.items():
         entry = {"token": value} if isinstance(value, str) else value
         if not isinstance(entry, Mapping) or not isinstance(entry.get("token"), str):
-            raise ValueError(f"TELEGRAM_BOTS: bot '{name}' has no token")
+            # Pydantic turns ValueErrors into one line for a person, and nothing else.
+            raise ValueError(f"TELEGRAM_BOTS: bot '{name}' has no token")  # noqa: TRY004 - as said above
         bots[name] = _bot(name, entry["token"], entry.get("webhook_secret"), f"TELEGRAM_BOTS: bot '{name}'")
     return bots
 

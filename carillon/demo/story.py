@@ -221,7 +221,7 @@ class Story:
         async def ended() -> bool:
             async with api.get(f"/api/v1/messages/{message_id}") as answer:
                 view.update(await answer.json() if answer.status == 200 else {})
-            return view.get("state", "pending") != "pending"
+            return bool(view.get("state", "pending") != "pending")
 
         await self._until(ended, "the message did not end")
         return view

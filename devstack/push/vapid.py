@@ -12,7 +12,7 @@ from devstack.push import base64url, encryption
 DAY_SECONDS = 86_400
 
 
-class Unauthorized(Exception):  # noqa: N818  # named for the answer that it becomes
+class Unauthorized(Exception):
     """A push without credentials that can be read (401), or with some that do not hold (403)."""
 
     def __init__(self, status: int, why: str) -> None:
