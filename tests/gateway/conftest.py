@@ -3,10 +3,11 @@
 import asyncio
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 from uuid import UUID
 
 import aiohttp
@@ -130,6 +131,40 @@ class Peers:
 
 
 @dataclass
+class Wire:
+    """The line between gateway and its database, which a test can cut."""
+
+    port: int
+    target: tuple[str, int]
+    server: asyncio.Server | None = None
+    lines: set[asyncio.StreamWriter] = field(default_factory=set)
+
+    async def mend(self) -> None:
+        """Let connections through."""
+        self.server = await asyncio.start_server(self._join, "127.0.0.1", self.port)
+
+    async def cut(self) -> None:
+        """Break every connection and refuse new ones."""
+        assert self.server is not None
+        self.server.close()
+        for line in self.lines:
+            line.transport.abort()
+
+    async def _join(self, near: asyncio.StreamReader, near_end: asyncio.StreamWriter) -> None:
+        far, far_end = await asyncio.open_connection(*self.target)
+        self.lines |= {near_end, far_end}
+        await asyncio.gather(_pour(near, far_end), _pour(far, near_end))
+
+
+async def _pour(source: asyncio.StreamReader, into: asyncio.StreamWriter) -> None:
+    with suppress(ConnectionError):
+        while data := await source.read(65_536):
+            into.write(data)
+            await into.drain()
+    into.close()
+
+
+@dataclass
 class Gateway:
     """A running gateway, and a way to each of its sides."""
 
@@ -141,6 +176,7 @@ class Gateway:
     nats: Nats
     keys: dict[KeyRole, str]
     taken: list[Event]
+    wire: Wire
 
     async def call(
         self, method: str, path: str, *, role: KeyRole | None = KeyRole.SERVICE, **more: Any
@@ -276,12 +312,22 @@ async def telegram() -> AsyncIterator[Telegram]:
 
 
 @pytest.fixture
-def settings(prepared_nats: Nats, database_url: str, telegram: Telegram) -> GatewaySettings:
+async def wire(database_url: str) -> AsyncIterator[Wire]:
+    """Lay a line to the database."""
+    parts = urlsplit(database_url)
+    made = Wire(free_port(), (parts.hostname or "127.0.0.1", parts.port or 5432))
+    await made.mend()
+    yield made
+    await made.cut()
+
+
+@pytest.fixture
+def settings(prepared_nats: Nats, database_url: str, telegram: Telegram, wire: Wire) -> GatewaySettings:
     """Return the settings of a gateway with one bot and one owner."""
     return GatewaySettings.model_validate(
         {
             "nats_url": prepared_nats.url,
-            "gateway_database_url": database_url,
+            "gateway_database_url": database_url.replace(f":{wire.target[1]}/", f":{wire.port}/"),
             "listen": f"127.0.0.1:{free_port()}",
             "telegram_bot_token": TOKEN,
             "telegram_webhook_secret": SECRET,
@@ -295,7 +341,7 @@ def settings(prepared_nats: Nats, database_url: str, telegram: Telegram) -> Gate
 @pytest.fixture
 async def gateway(
     settings: GatewaySettings, keys: dict[KeyRole, str], database: Database, bus: Bus, peers: Peers,
-    prepared_nats: Nats,
+    prepared_nats: Nats, wire: Wire,
 ) -> AsyncIterator[Gateway]:  # fmt: skip
     """Run a gateway, between a broker, a database, and peers that keep the contracts."""
     taken: list[Event] = []
@@ -305,7 +351,8 @@ async def gateway(
                      "senders_transactional_push", "senders_campaign_email"):  # fmt: skip
             await stack.enter_async_context(listening(bus, name, taken))
         await stack.enter_async_context(app(settings, Service("gateway")))
-        yield Gateway(f"http://{settings.listen}", http, bus, database, peers, prepared_nats, keys, taken)
+        url = f"http://{settings.listen}"
+        yield Gateway(url, http, bus, database, peers, prepared_nats, keys, taken, wire)
 
 
 def listening(bus: Bus, name: str, taken: list[Event]) -> Any:

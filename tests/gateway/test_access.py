@@ -64,17 +64,25 @@ async def test_the_lowest_role_is_enough(gateway: Any) -> None:
             assert status in (422, 503), route.path
 
 
-@pytest.mark.parametrize(
-    "header",
-    ["", "Bearer", "Bearer ", "Basic abc", "Bearer crl_short", f"Bearer {'x' * 4000}", "Bearer crl_\x7f"],
-)
-async def test_malformed_keys(gateway: Any, header: str) -> None:
+MALFORMED = [
+    "",
+    "Bearer",
+    "Bearer ",
+    "Basic abc",
+    "Bearer crl_short",
+    f"Bearer {'x' * 4000}",
+    f"Bearer crl_{'é' * 43}",
+]
+
+
+async def test_malformed_keys(gateway: Any) -> None:
     """Whatever stands in Authorization, the answer is 401 with a challenge."""
-    url = f"{gateway.url}/api/v1/promos"
-    async with gateway.http.get(url, headers={"Authorization": header}) as response:
-        assert response.status == 401
-        assert response.headers["WWW-Authenticate"].startswith("Bearer ")
-        assert (await response.json(content_type="application/problem+json"))["title"] == "Unauthorized"
+    for header in MALFORMED:
+        url = f"{gateway.url}/api/v1/promos"
+        async with gateway.http.get(url, headers={"Authorization": header}) as response:
+            assert response.status == 401
+            assert response.headers["WWW-Authenticate"].startswith("Bearer ")
+            assert (await response.json(content_type="application/problem+json"))["title"] == "Unauthorized"
 
 
 async def test_keys_are_hashed_used_and_revoked(gateway: Any) -> None:
@@ -96,22 +104,30 @@ async def test_keys_are_hashed_used_and_revoked(gateway: Any) -> None:
         await keys.revoke_key(ids.derived("no key"))
 
 
-@pytest.mark.parametrize(
-    ("method", "path", "expected"),
-    [
-        ("GET", "/", 404), ("GET", "/api/v1/nothing", 404), ("DELETE", "/api/v1/promos", 405),
-        ("GET", "/api/v1/messaging/test", 405), ("POST", "/healthz", 405), ("GET", "/telegram//webhook", 404),
-    ],
-)  # fmt: skip
-async def test_errors_are_problems(gateway: Any, method: str, path: str, expected: int) -> None:
+WRONG = [
+    ("GET", "/", 404),
+    ("GET", "/api/v1/nothing", 404),
+    ("DELETE", "/api/v1/promos", 405),
+    ("GET", "/api/v1/messaging/test", 405),
+    ("POST", "/healthz", 405),
+    ("GET", "/telegram//webhook", 404),
+]
+
+
+async def test_errors_are_problems(gateway: Any) -> None:
     """Every error is an RFC 9457 document with the headers of all answers."""
-    async with gateway.http.request(method, gateway.url + path) as response:
-        problem = await response.json(content_type="application/problem+json")
-        assert (response.status, problem["status"], problem["type"]) == (expected, expected, "about:blank")
-        assert response.headers["X-Content-Type-Options"] == "nosniff"
-        assert response.headers["Cache-Control"] == "no-store"
-        assert "aiohttp" not in response.headers["Server"]
-        assert ("Allow" in response.headers) == (expected == 405)
+    for method, path, expected in WRONG:
+        async with gateway.http.request(method, gateway.url + path) as response:
+            problem = await response.json(content_type="application/problem+json")
+            assert (response.status, problem["status"], problem["type"]) == (
+                expected,
+                expected,
+                "about:blank",
+            )
+            assert response.headers["X-Content-Type-Options"] == "nosniff"
+            assert response.headers["Cache-Control"] == "no-store"
+            assert "aiohttp" not in response.headers["Server"]
+            assert ("Allow" in response.headers) == (expected == 405)
 
 
 async def test_operators_doors(gateway: Any) -> None:

@@ -48,7 +48,7 @@ async def reply_to(gateway: Any, update: dict[str, Any]) -> MessageRequested:
 
 
 async def test_start_greets_and_registers(gateway: Any) -> None:
-    """First contact registers a person and tells senders' directory; the reply goes to the chat, in its lane."""
+    """First contact registers a person and tells senders; the reply goes to the chat, in its lane."""
     reply = await reply_to(gateway, gateway.message(1, "/start"))
     assert "Welcome, Ann" in shown(reply)
     assert (reply.lane, reply.channels, reply.bot) == (Lane.TRANSACTIONAL, (Channel.TELEGRAM,), "default")
@@ -110,16 +110,18 @@ async def test_start_marketing_needs_a_role(gateway: Any) -> None:
     assert gateway.peers.of(StartSchedule) == []
 
 
-@pytest.mark.parametrize("words", ["/start_marketing", "/start-marketing", "/START_Marketing@Carillon_Bot"])
-async def test_start_marketing(gateway: Any, words: str) -> None:
+async def test_start_marketing(gateway: Any) -> None:
     """An owner starts the schedule, and is told of the next run in the schedule's time zone."""
     await gateway.peers.answer(StartSchedule, lambda _: ScheduleChanged(changed=True, schedule=SCHEDULE))
-    reply = shown(await reply_to(gateway, gateway.message(1, words, user=OWNER)))
-    assert "running" in reply
-    assert "Every 4 hours, in 1 chat" in reply
-    assert "2026-07-01 18:00 (Europe/Madrid)" in reply
-    (command,) = gateway.peers.of(StartSchedule)
-    assert command.schedule_id is None
+    for update_id, words in enumerate(
+        ("/start_marketing", "/start-marketing", "/START_Marketing@Carillon_Bot")
+    ):
+        reply = shown(await reply_to(gateway, gateway.message(update_id, words, user=OWNER)))
+        assert "running" in reply
+        assert "Every 4 hours, in 1 chat" in reply
+        assert "2026-07-01 18:00 (Europe/Madrid)" in reply
+    assert [command.schedule_id for command in gateway.peers.of(StartSchedule)] == [None] * 3
+    assert len({command.cause for command in gateway.peers.of(StartSchedule)}) == 3
 
 
 async def test_start_marketing_when_scheduler_says_no_or_nothing(gateway: Any) -> None:
@@ -249,7 +251,9 @@ def test_names_that_telegram_does_not_allow(name: str) -> None:
 def test_names_that_clash() -> None:
     """Two commands never answer to one name or alias."""
     for pair in (
-        [command("a"), command("a")], [command("a", "b"), command("b")], [command("a", "c"), command("b", "c")],
+        [command("a"), command("a")],
+        [command("a", "b"), command("b")],
+        [command("a", "c"), command("b", "c")],
     ):  # fmt: skip
         with pytest.raises(ValueError, match="declared twice"):
             Registry(pair)
@@ -277,8 +281,8 @@ def test_every_command_is_whole() -> None:
     [
         ("/start", ("start", None, "")), ("/Start  a b ", ("start", None, "a b")),
         ("/start@Bot_1 x", ("start", "Bot_1", "x")), ("/a\nb", ("a", None, "b")),
-        ("start", None), (" /start", None), ("/start@b", None), ("/st art/", ("st", None, "art/")), ("/é", None),
-        ("", None), (None, None), ("/", None),
+        ("start", None), (" /start", None), ("/start@b", None), ("/st art/", ("st", None, "art/")),
+        ("/é", None), ("", None), (None, None), ("/", None),
     ],
 )  # fmt: skip
 def test_typed(words: str | None, expected: tuple[str, str | None, str] | None) -> None:

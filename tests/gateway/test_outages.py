@@ -3,8 +3,6 @@
 import asyncio
 from typing import Any
 
-from sqlalchemy import text
-
 from services.gateway.domain.roles import KeyRole
 from shared import ids
 from shared.events import ButtonClicked, MessageRequested
@@ -34,21 +32,14 @@ async def test_the_broker_is_away(gateway: Any) -> None:
 
 async def test_the_database_is_away(gateway: Any) -> None:
     """Presses are taken without the database; what needs it is 503, and is done when it is back."""
-    name = await gateway.database.value(text("SELECT current_database()"))
-    admin = text(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
-    async with gateway.database.begin() as connection:
-        await connection.execute(admin)
-    kick = text(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :name AND pid <> pg_backend_pid()"
-    )
-    async with gateway.database.begin() as connection:
-        await connection.execute(kick, {"name": name})
-        assert (await gateway.hook(gateway.message(1, "/start")))[0] == 200
-        assert (await gateway.hook(gateway.press(2, DATA)))[0] == 200
-        status, problem = await gateway.call("GET", "/promos")
-        assert status == 503
-        assert problem["title"] == "Service unavailable"
-        await connection.execute(text(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true"))
+    await gateway.wire.cut()
+    assert (await gateway.hook(gateway.message(1, "/start")))[0] == 200
+    assert (await gateway.hook(gateway.press(2, DATA)))[0] == 200
+    status, problem = await gateway.call("GET", "/promos")
+    assert (status, problem["title"]) == (503, "Service unavailable")
+    async with gateway.http.get(f"{gateway.url}/readyz") as response:
+        assert "database" in (await response.json())["missing"]
+    await gateway.wire.mend()
     assert (await gateway.logged(1))["status"] == "handled"
     assert (await gateway.logged(2))["status"] == "handled"
     assert len(await gateway.eventually(MessageRequested)) == 1

@@ -3,8 +3,6 @@
 from typing import Any
 from uuid import UUID
 
-import pytest
-
 from services.gateway.domain.roles import KeyRole
 from shared import ids
 from shared.bus import Refusal
@@ -67,17 +65,21 @@ async def test_clicks(gateway: Any) -> None:
     assert gateway.peers.of(CountClicks)[0].promo_id == "x"
 
 
-@pytest.mark.parametrize(
-    ("query", "field"),
-    [
-        ("limit=0", "limit"), ("limit=501", "limit"), ("limit=x", "limit"), ("user_id=5", "user_id"),
-        ("colour=red", "colour"), ("limit=1&limit=2", "limit"),
-    ],
-)  # fmt: skip
-async def test_wrong_parameters(gateway: Any, query: str, field: str) -> None:
+WRONG_PARAMETERS = [
+    ("limit=0", "limit"),
+    ("limit=501", "limit"),
+    ("limit=x", "limit"),
+    ("user_id=5", "user_id"),
+    ("colour=red", "colour"),
+    ("limit=1&limit=2", "limit"),
+]
+
+
+async def test_wrong_parameters(gateway: Any) -> None:
     """A parameter that is wrong, unknown or given twice is refused by name."""
-    status, problem = await gateway.call("GET", f"/clicks?{query}")
-    assert (status, [each["field"] for each in problem["errors"]]) == (422, [field])
+    for query, field in WRONG_PARAMETERS:
+        status, problem = await gateway.call("GET", f"/clicks?{query}")
+        assert (status, [each["field"] for each in problem["errors"]]) == (422, [field])
 
 
 async def test_promo_log(gateway: Any) -> None:
@@ -140,18 +142,28 @@ async def test_recipients(gateway: Any) -> None:
     assert gateway.peers.of(PutRecipient)[0].role is None
 
 
-@pytest.mark.parametrize(
-    "given",
-    [
-        {"email": "ann"}, {"email": "a@b c"}, {"email": "a@b\r\nX: y"}, {"language": "english!"},
-        {"time_zone": "Mars"}, {"time_zone": "../../etc/passwd"}, {"telegram_chat_id": 2**63},
-        {"telegram_chat_id": True}, {"bot": "nobody"}, {"role": "owner"}, {"name": "Ann"}, [], "x",
-    ],
-)  # fmt: skip
-async def test_wrong_recipients(gateway: Any, given: Any) -> None:
+WRONG_RECIPIENTS = [
+    {"email": "ann"},
+    {"email": "a@b c"},
+    {"email": "a@b\r\nX: y"},
+    {"language": "english!"},
+    {"time_zone": "Mars"},
+    {"time_zone": "../../etc/passwd"},
+    {"telegram_chat_id": 2**63},
+    {"telegram_chat_id": True},
+    {"bot": "nobody"},
+    {"role": "owner"},
+    {"name": "Ann"},
+    [],
+    "x",
+]
+
+
+async def test_wrong_recipients(gateway: Any) -> None:
     """What cannot be, and what a caller may not decide (a role), is refused."""
-    assert (await gateway.call("PUT", f"/recipients/{USER}", json=given))[0] == 422
-    assert gateway.peers.recipients == {}
+    for given in WRONG_RECIPIENTS:
+        assert (await gateway.call("PUT", f"/recipients/{USER}", json=given))[0] == 422
+        assert gateway.peers.recipients == {}
 
 
 async def test_push_subscriptions(gateway: Any) -> None:
@@ -189,24 +201,29 @@ async def test_campaigns(gateway: Any) -> None:
     (command,) = gateway.peers.of(CreateCampaign)
     assert (command.template, command.channels) == ("letter", (Channel.EMAIL,))
     assert [each.variables["name"] for each in command.recipients] == ["friend", "Ann"]
-    assert (await gateway.call("GET", f"/campaigns/{USER}")) == first[:0] + (200, first[1])
+    assert (await gateway.call("GET", f"/campaigns/{USER}")) == (200, first[1])
 
 
-@pytest.mark.parametrize(
-    ("change", "field"),
-    [
-        ({"recipients": []}, "recipients"), ({"recipients": [{}]}, "recipients.0"),
-        ({"recipients": [{"user_id": USER, "name": 1}]}, "recipients.0.name"), ({"template": "x"}, "template"),
-        ({"channels": ["telegram"]}, "template"), ({"body": {"text": "x"}}, ""), ({"bot": "x"}, "bot"),
-        ({"expires_at": "2020-01-01T00:00:00Z"}, "expires_at"), ({"variables": {}}, "variables"),
-        ({"template": None, "channels": ["telegram"], "body": {"text": "*", "format": "markdown_v2"}}, "body"),
-    ],
-)  # fmt: skip
-async def test_wrong_campaigns(gateway: Any, change: dict[str, Any], field: str) -> None:
+WRONG_CAMPAIGNS = [
+    ({"recipients": []}, "recipients"),
+    ({"recipients": [{}]}, "recipients.0"),
+    ({"recipients": [{"user_id": USER, "name": 1}]}, "recipients.0.name"),
+    ({"template": "x"}, "template"),
+    ({"channels": ["telegram"]}, "template"),
+    ({"body": {"text": "x"}}, ""),
+    ({"bot": "x"}, "bot"),
+    ({"expires_at": "2020-01-01T00:00:00Z"}, "expires_at"),
+    ({"variables": {}}, "variables"),
+    ({"template": None, "channels": ["telegram"], "body": {"text": "*", "format": "markdown_v2"}}, "body"),
+]
+
+
+async def test_wrong_campaigns(gateway: Any) -> None:
     """A campaign that could not be sent to everybody is refused whole, and senders hear nothing of it."""
-    status, problem = await gateway.call("POST", "/campaigns", json={**LETTER, **change})
-    assert status == 422
-    assert problem["errors"][0]["field"] == field
-    if change == {"variables": {}}:
-        assert problem["indexes"] == [0]
-    assert gateway.peers.of(CreateCampaign) == []
+    for change, field in WRONG_CAMPAIGNS:
+        status, problem = await gateway.call("POST", "/campaigns", json={**LETTER, **change})
+        assert status == 422
+        assert problem["errors"][0]["field"] == field
+        if change == {"variables": {}}:
+            assert problem["indexes"] == [0]
+        assert gateway.peers.of(CreateCampaign) == []
