@@ -1,6 +1,8 @@
 """The connection to a service's own PostgreSQL database, and what every service keeps in it."""
 
 import asyncio
+import errno
+import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Self
@@ -8,11 +10,27 @@ from urllib.parse import unquote, urlsplit
 
 import asyncpg
 import orjson
-from sqlalchemy import Column, DateTime, Executable, Integer, MetaData, RowMapping, Table, Text, func, text
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, TimeoutError as PoolTimeout
+from sqlalchemy import (
+    URL,
+    Column,
+    DateTime,
+    Executable,
+    Integer,
+    MetaData,
+    RowMapping,
+    Table,
+    Text,
+    event,
+    func,
+    make_url,
+    text,
+)
+from sqlalchemy.exc import DBAPIError, DisconnectionError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from shared.bus.records import Begun
+from shared.statements import trace_statements
 
 CONNECT_SECONDS = 5.0
 STATEMENT_SECONDS = 30.0
@@ -20,11 +38,18 @@ STATEMENT_SECONDS = 30.0
 _AWAY_STATES = ("08", "57P", "53")
 """SQLSTATE prefixes: connection errors, operator intervention, insufficient resources."""
 _READ_ONLY_STATE = "25006"
+_AWAY_ERRNOS = {
+    errno.ENETDOWN, errno.ENETUNREACH, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.EADDRNOTAVAIL,
+}  # fmt: skip
 
 
-def driver_url(url: str) -> str:
-    """Return the SQLAlchemy URL for a `postgresql://…` URL."""
-    return url.replace("postgres://", "postgresql://", 1).replace("postgresql://", "postgresql+asyncpg://", 1)
+def driver_url(url: str) -> URL:
+    """Return the SQLAlchemy URL for a `postgresql://…` URL; `sslmode` is passed on as asyncpg's `ssl`."""
+    found = make_url(url).set(drivername="postgresql+asyncpg")
+    if "sslmode" in found.query:
+        mode = found.query["sslmode"]
+        found = found.difference_update_query(["sslmode"]).update_query_dict({"ssl": mode})
+    return found
 
 
 class Database:
@@ -43,10 +68,13 @@ class Database:
             max_overflow=0,
             pool_timeout=10,
             pool_pre_ping=False,
+            hide_parameters=True,
             json_serializer=lambda value: orjson.dumps(value).decode(),
             json_deserializer=orjson.loads,
             connect_args={"timeout": CONNECT_SECONDS, "command_timeout": STATEMENT_SECONDS},
         )
+        event.listen(engine.sync_engine, "checkout", _refuse_closed)
+        trace_statements(engine.sync_engine)
         try:
             yield cls(engine)
         finally:
@@ -82,7 +110,7 @@ class Database:
         """Say whether the database answers, within a few seconds."""
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
-                return await self.value(text("SELECT 1")) == 1
+                return bool(await self.value(text("SELECT 1")))
         except (
             TimeoutError,
             PoolTimeout,
@@ -108,7 +136,20 @@ def is_unavailable(error: BaseException) -> bool:
     if isinstance(error, asyncpg.PostgresError):
         state = str(error.sqlstate or "")
         return state.startswith(_AWAY_STATES) or state == _READ_ONLY_STATE
-    return isinstance(error, PoolTimeout | OSError | TimeoutError | asyncpg.InterfaceError)
+    if isinstance(error, OSError):
+        return isinstance(error, ConnectionError | TimeoutError | socket.gaierror) or _no_way(error)
+    return isinstance(error, PoolTimeout | TimeoutError | asyncpg.InterfaceError)
+
+
+def _no_way(error: OSError) -> bool:
+    """Say whether nothing leads to an address; asyncio joins the errors of several without a number."""
+    return error.errno in _AWAY_ERRNOS or (error.errno is None and "Multiple exceptions" in str(error))
+
+
+def _refuse_closed(connection: Any, _record: Any, _proxy: Any) -> None:
+    """Let the pool replace a connection that the server has closed, so that no caller meets it."""
+    if connection.driver_connection.is_closed():
+        raise DisconnectionError
 
 
 def attempts_table(metadata: MetaData) -> Table:

@@ -23,12 +23,14 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from shared import telemetry
 from shared.bus.errors import BusUnavailable
 from shared.database import is_unavailable
-from shared.settings import Settings, host_and_port, load
+from shared.settings import Settings, host_and_port, load, secrets_of
 
 FROZEN_SECONDS = 10.0
 """A loop that has not turned for so long is not alive."""
 WATCHDOG_SECONDS = 60.0
 STOP_SECONDS = 35.0
+LAST_SECONDS = 3.0
+"""What an app that is being cancelled still gets to clean up; then the process ends regardless."""
 START_AGAIN_SECONDS = 2.0
 CHECK_SECONDS = 5.0
 
@@ -73,7 +75,9 @@ class Service:
             try:
                 async with asyncio.timeout(CHECK_SECONDS):
                     there = await check()
-            except TimeoutError:
+            except _UNFORESEEN as error:
+                # A check that breaks says as much as one that fails.
+                log.warning("check_failed", what=what, error=type(error).__name__)
                 there = False
             if not there:
                 missing.append(what)
@@ -103,6 +107,8 @@ class Service:
         starting = asyncio.create_task(self._run(settings, app))
         stopping = asyncio.create_task(self._stopping.wait())
         await asyncio.wait([starting, stopping], return_when=asyncio.FIRST_COMPLETED)
+        if self._stopping.is_set():
+            _end_after(STOP_SECONDS + LAST_SECONDS)
         if not self._started and not starting.done():
             starting.cancel()
         try:
@@ -113,7 +119,7 @@ class Service:
         except TimeoutError:
             log.error("stop_took_too_long", seconds=STOP_SECONDS)
             self.exit_code = 1
-        except (BusUnavailable, *_START_ERRORS) as error:
+        except (BusUnavailable, *_UNFORESEEN) as error:
             return self._failed(error)
         finally:
             stopping.cancel()
@@ -134,7 +140,8 @@ class Service:
             await self._stopping.wait()
 
 
-_START_ERRORS = (Exception,)
+_UNFORESEEN = (Exception,)
+"""The runner is the outermost boundary of a process: what gets here has nowhere else to be told."""
 
 
 async def _sleep_until(event: asyncio.Event, seconds: float) -> None:
@@ -153,6 +160,8 @@ def run(
     """
     settings = load(settings_class)
     telemetry.configure(name, level=settings.log_level)
+    for secret in secrets_of(settings):
+        telemetry.register_secret(secret)
     raise SystemExit(uvloop.run(_main(name, settings, app, serves_itself=serves_itself)))
 
 
@@ -175,6 +184,18 @@ async def _main(name: str, settings: SettingsT, app: "App[SettingsT]", *, serves
         doors.shutdown()
     log.info("service_stopped")
     return service.exit_code
+
+
+def _end_after(seconds: float) -> None:
+    """End the process when an ordered stop does not come to its end: whoever supervises it would kill it."""
+
+    def end() -> None:
+        os.write(2, b'{"event": "stop_never_ended", "level": "critical"}\n')
+        os._exit(1)
+
+    timer = threading.Timer(seconds, end)
+    timer.daemon = True
+    timer.start()
 
 
 def _on_signal(service: Service, which: signal.Signals) -> None:
@@ -211,7 +232,7 @@ class _Door(BaseHTTPRequestHandler):
     server_version = "carillon"
     sys_version = ""
 
-    def do_GET(self) -> None:  # noqa: N802 - http.server's naming
+    def do_GET(self) -> None:
         """Answer `/healthz`, `/readyz` and `/metrics`."""
         path = self.path.partition("?")[0]
         if path == "/healthz":

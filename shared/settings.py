@@ -5,59 +5,19 @@ A missing or senseless value stops the process at start with a line that names t
 """
 
 import json
+import math
 import os
 import sys
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
+from dotenv import dotenv_values
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 SettingsT = TypeVar("SettingsT", bound="Settings")
-
-
-class Settings(BaseSettings):
-    """What every service needs. Fields are named as their variables, in lower case."""
-
-    model_config = SettingsConfigDict(env_file=".env", extra="ignore", hide_input_in_errors=True)
-
-    nats_url: str = "nats://127.0.0.1:4222"
-    listen: Annotated[str, AfterValidator(lambda value: check_listen(value))] = "127.0.0.1:8080"
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
-    ack_wait_seconds: float | None = Field(default=None, gt=0)
-    """Shortens every durable's ack wait, for demo and tests; unset, the topology's holds."""
-    retry_seconds: Annotated[tuple[float, ...], NoDecode, Field(min_length=1)] = (1.0, 2.0, 4.0, 8.0, 16.0)
-
-    secret_words: ClassVar[tuple[str, ...]] = ("password", "token", "secret", "key", "database_url", "bots")
-
-    def __init__(self, **values: Any) -> None:
-        for name in type(self).model_fields:
-            if name not in values and (found := _from_file(name.upper())) is not None:
-                values[name] = found
-        super().__init__(**values)
-
-    @field_validator("retry_seconds", mode="before")
-    @classmethod
-    def _split_seconds(cls, value: object) -> object:
-        return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
-
-
-def load(settings: type[SettingsT]) -> SettingsT:
-    """Read the settings; on an error print a line for each wrong variable and exit with code 2."""
-    try:
-        return settings()
-    except ValidationError as error:
-        for line in sorted({_line(settings, each) for each in error.errors()}):
-            print(f"carillon: {line}", file=sys.stderr)  # noqa: T201 - before there are logs
-        raise SystemExit(2) from None
-    except UnreadableFile as error:
-        print(f"carillon: {error}", file=sys.stderr)  # noqa: T201 - before there are logs
-        raise SystemExit(2) from None
-
-
-class UnreadableFile(Exception):
-    """A `<NAME>_FILE` variable names a file that cannot be read."""
 
 
 def check_listen(value: str) -> str:
@@ -74,6 +34,69 @@ def check_url(value: str, *schemes: str) -> str:
     if not separator or scheme not in schemes or not rest:
         raise ValueError(f"expected a URL that starts with {' or '.join(f'{each}://' for each in schemes)}")
     return value.rstrip("/")
+
+
+def check_seconds(value: float) -> float:
+    """Return a finite number of seconds above 0; raises ValueError otherwise."""
+    if not math.isfinite(value) or value <= 0:
+        raise ValueError("expected numbers of seconds above 0")
+    return value
+
+
+class Settings(BaseSettings):
+    """What every service needs. Fields are named as their variables, in lower case."""
+
+    model_config = SettingsConfigDict(env_file=".env", extra="ignore", hide_input_in_errors=True)
+
+    nats_url: Annotated[str, AfterValidator(lambda url: check_url(url, "nats", "tls", "ws", "wss"))] = (
+        "nats://127.0.0.1:4222"
+    )
+    listen: Annotated[str, AfterValidator(check_listen)] = "127.0.0.1:8080"
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    ack_wait_seconds: Annotated[float, AfterValidator(check_seconds)] | None = None
+    """Shortens every durable's ack wait, for demo and tests; unset, the topology's holds."""
+    retry_seconds: Annotated[tuple[Annotated[float, AfterValidator(check_seconds)], ...], NoDecode] = Field(
+        default=(1.0, 2.0, 4.0, 8.0, 16.0), description="numbers of seconds above 0, such as 1,2,4"
+    )
+
+    secret_words: ClassVar[tuple[str, ...]] = (
+        "password",
+        "token",
+        "secret",
+        "key",
+        "database_url",
+        "nats_url",
+        "bots",
+    )
+
+    def __init__(self, **values: Any) -> None:
+        known = _known()
+        for name in type(self).model_fields:
+            if name not in values and (found := _from_file(name.upper(), known)) is not None:
+                values[name] = found
+        super().__init__(**values)
+
+    @field_validator("retry_seconds", mode="before")
+    @classmethod
+    def _split_seconds(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
+
+
+def load(settings: type[SettingsT]) -> SettingsT:
+    """Read the settings; on an error print a line for each wrong variable and exit with code 2."""
+    try:
+        return settings()
+    except ValidationError as error:
+        lines = list(_lines(settings, error))
+    except UnreadableFile as error:
+        lines = [str(error)]
+    for line in lines:
+        print(f"carillon: {line}", file=sys.stderr)  # noqa: T201 - before there are logs
+    raise SystemExit(2)
+
+
+class UnreadableFile(Exception):
+    """A file of settings, `.env` or one that a `<NAME>_FILE` variable names, cannot be read."""
 
 
 def integers(value: object) -> object:
@@ -97,15 +120,41 @@ def host_and_port(listen: str) -> tuple[str, int]:
     return host.strip("[]"), int(port)
 
 
-def _from_file(name: str) -> str | None:
-    path = os.environ.get(f"{name}_FILE")
-    if not path or os.environ.get(name):
+def secrets_of(settings: Settings) -> Iterator[str]:
+    """Yield every secret of the settings, and the credentials within their URLs."""
+    for name, value in settings:
+        if isinstance(value, SecretStr):
+            yield value.get_secret_value()
+        elif name.endswith("_url") and isinstance(value, str) and "@" in value:
+            # With its marks: a password alone may be a word that logs need.
+            yield f":{value.rpartition('@')[0].rpartition(':')[2]}@"
+
+
+def _known() -> dict[str, str]:
+    """Return what is set by `.env` and, above it, by the environment."""
+    try:
+        written = dotenv_values(".env", encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+        raise UnreadableFile(f".env cannot be read: {reason}") from None
+    return {name.upper(): value for name, value in (*written.items(), *os.environ.items()) if value}
+
+
+def _from_file(name: str, known: Mapping[str, str]) -> str | None:
+    path = known.get(f"{name}_FILE")
+    if not path or known.get(name):
         return None
     try:
         return Path(path).read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
         raise UnreadableFile(f"{name}_FILE names a file that cannot be read: {reason}") from None
+
+
+def _lines(settings: type[Settings], error: ValidationError) -> Iterator[str]:
+    """Yield a line for each wrong variable, however many of its parts are wrong."""
+    first = {str(each["loc"][0]) if each["loc"] else each["msg"]: each for each in reversed(error.errors())}
+    return iter(sorted(_line(settings, each) for each in first.values()))
 
 
 def _line(settings: type[Settings], error: ErrorDetails) -> str:
@@ -116,9 +165,9 @@ def _line(settings: type[Settings], error: ErrorDetails) -> str:
     # Errors of a whole model carry their own words and name their variables.
     if not error["loc"]:
         return error["msg"].removeprefix("Value error, ")
-    found = os.environ.get(variable)
+    found = error["input"] if len(error["loc"]) == 1 else _known().get(variable)
     is_secret = any(word in field for word in settings.secret_words)
-    shown = "has a senseless value" if is_secret or found is None else f"is {found!r}"
+    shown = f"is {found!r}" if isinstance(found, str) and not is_secret else "has a senseless value"
     return f"{variable} {shown}; {_expected(settings, field, error)}"
 
 
@@ -129,7 +178,10 @@ def _expected(settings: type[Settings], field: str, error: ErrorDetails) -> str:
     words = error["msg"].removeprefix("Value error, ")
     if words.startswith("expected"):
         return words
-    words = words.removeprefix("Input should be ").removeprefix("a ")
+    # What comes after a comma is how pydantic came to think so.
+    words = words.removeprefix("Input should be ").partition(", unable")[0]
+    if words.startswith(("greater", "less")):
+        words = f"a number {words}"
     return f"expected {description or words}"
 
 
@@ -138,8 +190,10 @@ __all__ = [
     "Settings",
     "UnreadableFile",
     "check_listen",
+    "check_seconds",
     "check_url",
     "host_and_port",
     "integers",
     "load",
+    "secrets_of",
 ]

@@ -17,7 +17,6 @@ from typing import Any
 import structlog
 from opentelemetry import context, trace
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-from opentelemetry.instrumentation.sqlalchemy import SQLAlchemyInstrumentor
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter, SimpleSpanProcessor
@@ -40,8 +39,6 @@ def configure(service: str, *, level: str = "INFO") -> None:
     elif _collector_named():
         provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
     trace.set_tracer_provider(provider)
-    # Statements carry placeholders, never values.
-    SQLAlchemyInstrumentor().instrument(enable_commenter=False)
 
 
 def register_secret(value: str) -> None:
@@ -59,14 +56,8 @@ def logger(name: str) -> structlog.stdlib.BoundLogger:
 @contextmanager
 def span(name: str, **attributes: str | int | float | bool) -> Iterator[trace.Span]:
     """Open a span; errors mark it with their class, never with their text."""
-    with tracer.start_as_current_span(
-        name, attributes=attributes, record_exception=False, set_status_on_exception=False
-    ) as opened:
-        try:
-            yield opened
-        except BaseException as error:
-            opened.set_status(trace.StatusCode.ERROR, type(error).__name__)
-            raise
+    with _opened(name, attributes=attributes) as opened:
+        yield opened
 
 
 @contextmanager
@@ -77,8 +68,21 @@ def batch_span(name: str, headers: Iterable[Mapping[str, str]]) -> Iterator[trac
         found = trace.get_current_span(_propagator.extract(each)).get_span_context()
         if found.is_valid:
             links.append(trace.Link(found))
-    with tracer.start_as_current_span(name, links=links, record_exception=False) as opened:
+    with _opened(name, links=links) as opened:
         yield opened
+
+
+@contextmanager
+def _opened(name: str, **options: Any) -> Iterator[trace.Span]:
+    # OpenTelemetry's own marks carry the error's text.
+    with tracer.start_as_current_span(
+        name, record_exception=False, set_status_on_exception=False, **options
+    ) as opened:
+        try:
+            yield opened
+        except BaseException as error:
+            opened.set_status(trace.StatusCode.ERROR, type(error).__name__)
+            raise
 
 
 def inject() -> dict[str, str]:
@@ -122,7 +126,7 @@ def _collector_named() -> bool:
 
 
 def _configure_logs(service: str, level: str) -> None:
-    processors = [
+    processors: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -194,4 +198,7 @@ def _redacted(value: Any) -> Any:
         return {name: _redacted(each) for name, each in value.items()}
     if isinstance(value, list | tuple):
         return [_redacted(each) for each in value]
-    return value
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    # The renderer would write it down after this.
+    return _redacted(str(value))
