@@ -165,7 +165,7 @@ def _line(settings: type[Settings], error: ErrorDetails) -> str:
     # Errors of a whole model carry their own words and name their variables.
     if not error["loc"]:
         return error["msg"].removeprefix("Value error, ")
-    found = error["input"] if len(error["loc"]) == 1 else _known().get(variable)
+    found = error["input"] if len(error["loc"]) == 1 else _known().get(variable, "")
     is_secret = any(word in field for word in settings.secret_words)
     shown = f"is {found!r}" if isinstance(found, str) and not is_secret else "has a senseless value"
     return f"{variable} {shown}; {_expected(settings, field, error)}"
