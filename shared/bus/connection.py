@@ -11,10 +11,11 @@ from nats.aio.client import Client
 
 from shared import telemetry
 from shared.bus.asking import Answering, Answers, ReplyT, ask
-from shared.bus.consuming import Consumer, Consumption
+from shared.bus.consuming import Consumption
 from shared.bus.dead_letters import DeadLetters
 from shared.bus.envelope import HEADROOM_BYTES, encode
 from shared.bus.errors import BusUnavailable, TooLarge
+from shared.bus.handling import Consumer
 from shared.bus.publishing import Publisher
 from shared.bus.reading import Streams
 from shared.bus.records import AttemptsRecord
@@ -188,8 +189,8 @@ class Bus:
             retry_seconds=self._retry_seconds,
             is_unavailable=is_unavailable,
         )
-        consumption = Consumption(consumer)
-        consumption.start(self._crashed)
+        consumption = Consumption(consumer, self._crashed)
+        consumption.start()
         self._consumptions[each.name] = consumption
         try:
             yield

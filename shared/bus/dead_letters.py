@@ -69,8 +69,8 @@ class DeadLetter:
             event_key=headers.get(EVENT_ID, ""),
             reason=headers.get(REASON, ""),
             error=headers.get(ERROR, ""),
-            attempts=int(headers.get(ATTEMPTS, "0")),
-            replay=int(headers.get(REPLAY, "0")),
+            attempts=_number(headers.get(ATTEMPTS)),
+            replay=_number(headers.get(REPLAY)),
             origin=headers.get(ORIGIN, ""),
             payload=message.data or b"",
             trace_id=traceparent.split("-")[1] if traceparent.count("-") == 3 else None,
@@ -161,6 +161,10 @@ class DeadLetters:
                 message.seq or 0, RawStreamMsg(**{**vars(message), "data": original.data}), letter.died_at
             )
         return letter
+
+
+def _number(text: str | None) -> int:
+    return int(text) if text and text.isdecimal() else 0
 
 
 def _utc(moment: datetime | str | None) -> datetime | None:
