@@ -1,6 +1,7 @@
 """What the tests of gateway share: a gateway on real servers, and peers that keep the contracts."""
 
 import asyncio
+import inspect
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, suppress
@@ -90,11 +91,12 @@ class Peers:
     stack: AsyncExitStack = field(default_factory=AsyncExitStack)
 
     async def answer(self, query_class: type[Query[Any]], reply: Callable[[Any], Any]) -> None:
-        """Answer a query with what `reply` returns, or refuse with the Refusal that it raises."""
+        """Answer a query with what `reply` returns or awaits; a Refusal that it raises is the answer."""
 
         async def handle(query: Any) -> Any:
             self.asked.append(query)
-            return reply(query)
+            found = reply(query)
+            return await found if inspect.isawaitable(found) else found
 
         answer: Answering = answering(query_class, handle)
         await self.stack.enter_async_context(self.bus.answer(answer))

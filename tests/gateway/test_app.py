@@ -1,0 +1,162 @@
+"""Gateway as a whole: where updates may come from, traces, an ordered stop, and the process itself."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from typing import Any
+
+import aiohttp
+import pytest
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+from services.gateway.app import app
+from services.gateway.settings import GatewaySettings, networks
+from shared import ids
+from shared.queries import ListPromos, PromoList
+from shared.service import Service
+
+TOKEN = "123456:ABC-def_1234567890"
+SECRET = "s3cret_Token"
+DATA = f"p1.premium.{ids.to_short(ids.derived('delivery', 1))}"
+HEADERS = {"X-Telegram-Bot-Api-Secret-Token": SECRET}
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[aiohttp.ClientSession]:
+    """Open a client."""
+    async with aiohttp.ClientSession() as session:
+        yield session
+
+
+async def test_where_updates_may_come_from(
+    settings: GatewaySettings, peers: Any, http: aiohttp.ClientSession
+) -> None:
+    """With an allow-list strangers are 403 also with the secret; a trusted proxy says who the client is."""
+    strict = settings.model_copy(
+        update={
+            "telegram_ip_allowlist": networks("149.154.160.0/20,2001:db8::/32"),
+            "trusted_proxies": networks("127.0.0.0/8"),
+        }
+    )
+    url = f"http://{strict.listen}/telegram/default/webhook"
+    async with app(strict, Service("gateway")):
+        for number, (client, expected) in enumerate(
+            (
+                ("149.154.160.7", 200), ("2001:db8::7", 200), ("1.2.3.4", 403),
+                ("149.154.160.7, 1.2.3.4", 403), ("nonsense", 403), (None, 403),
+            )
+        ):  # fmt: skip
+            headers = HEADERS | ({"X-Forwarded-For": client} if client else {})
+            async with http.post(url, json={"update_id": number}, headers=headers) as response:
+                assert response.status == expected, client
+
+
+async def test_an_address_that_is_taken(
+    settings: GatewaySettings, peers: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """When somebody else listens there, the start ends with a line that names LISTEN."""
+    host, port = settings.listen.split(":")
+    taken = await asyncio.start_server(lambda *_: None, host, int(port))
+    with pytest.raises(RuntimeError):
+        async with app(settings, Service("gateway")):
+            pytest.fail("it started")
+    assert f"carillon: LISTEN is '{settings.listen}'" in capsys.readouterr().err
+    taken.close()
+
+
+async def test_one_trace_from_the_request_on(gateway: Any) -> None:
+    """A request's span continues its caller's trace, is named by the route, and carries no words."""
+    exporter = InMemorySpanExporter()
+    if not isinstance(trace.get_tracer_provider(), TracerProvider):
+        trace.set_tracer_provider(TracerProvider())
+    provider = trace.get_tracer_provider()
+    assert isinstance(provider, TracerProvider)
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    parent = "4bf92f3577b34da6a3ce929d0e0e4736"
+    headers = {"traceparent": f"00-{parent}-00f067aa0ba902b7-01"}
+    await gateway.hook(gateway.message(1, "/start very-private-words"), headers=headers)
+    await gateway.logged(1)
+    await gateway.call("GET", "/promos?secret=very-private-words")
+    spans = exporter.get_finished_spans()
+    mine = {span.name for span in spans if f"{span.context.trace_id:032x}" == parent}
+    assert {"POST /telegram/{bot}/webhook", "publish update.received", "handle gateway_updates"} <= mine
+    assert any(name.startswith("command start") for name in mine)
+    assert "GET /api/v1/promos" in {span.name for span in spans}
+    assert "very-private-words" not in "".join(span.to_json() for span in spans)
+
+
+async def test_a_stop_finishes_what_runs(
+    settings: GatewaySettings, peers: Any, http: aiohttp.ClientSession, keys: dict[int, str]
+) -> None:
+    """A request that runs when the stop begins gets its answer; a later one is not let in."""
+    url = f"http://{settings.listen}/api/v1/promos"
+    headers = {"Authorization": f"Bearer {keys[0]}"}
+
+    async def think(_: ListPromos) -> PromoList:
+        await asyncio.sleep(1.5)
+        return PromoList(items=())
+
+    await peers.answer(ListPromos, think)
+    running = app(settings, Service("gateway"))
+    await running.__aenter__()
+    slow = asyncio.create_task(http.get(url, headers=headers))
+    await asyncio.sleep(0.3)
+    stopping = asyncio.create_task(running.__aexit__(None, None, None))
+    await asyncio.sleep(0.3)
+    with pytest.raises(aiohttp.ClientConnectionError):
+        await http.get(f"http://{settings.listen}/healthz")
+    assert not slow.done()
+    assert (await slow).status == 200
+    await stopping
+
+
+async def test_the_process(settings: GatewaySettings, peers: Any, http: aiohttp.ClientSession) -> None:
+    """As a process it becomes ready, takes a press, says no secret, and stops cleanly on SIGTERM."""
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith("OTEL_")},
+        "NATS_URL": settings.nats_url,
+        "GATEWAY_DATABASE_URL": settings.gateway_database_url,
+        "LISTEN": settings.listen,
+        "TELEGRAM_BOT_TOKEN": TOKEN,
+        "TELEGRAM_WEBHOOK_SECRET": SECRET,
+        "TELEGRAM_API_URL": settings.telegram_api_url,
+    }
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "services.gateway", env=environment, stderr=asyncio.subprocess.PIPE
+    )
+    assert process.stderr is not None
+    try:
+        await ready(http, settings.listen)
+        press = {
+            "update_id": 1,
+            "callback_query": {"id": "q", "from": {"id": 5, "first_name": "Ann"}, "data": DATA},
+        }
+        url = f"http://{settings.listen}/telegram/default/webhook"
+        async with http.post(url, json=press, headers=HEADERS) as response:
+            assert (response.status, (await response.json())["method"]) == (200, "answerCallbackQuery")
+    finally:
+        process.send_signal(signal.SIGTERM)
+    log = (await asyncio.wait_for(process.stderr.read(), 20)).decode()
+    assert await process.wait() == 0
+    assert "service_stopped" in log
+    assert "no_owner" in log
+    assert TOKEN not in log
+    assert SECRET not in log
+
+
+async def ready(http: aiohttp.ClientSession, listen: str) -> None:
+    """Wait until the gateway says that it is ready."""
+    async with asyncio.timeout(20):
+        while True:
+            try:
+                async with http.get(f"http://{listen}/readyz") as response:
+                    if response.status == 200:
+                        return
+            except aiohttp.ClientConnectionError:
+                pass
+            await asyncio.sleep(0.1)

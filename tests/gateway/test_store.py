@@ -1,0 +1,118 @@
+"""What gateway remembers of people and updates."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import text
+
+from services.gateway.domain.roles import Role
+from services.gateway.store import Logged, Seen, UpdateLog, Users
+from shared import ids
+from shared.database import Database
+from shared.events import Person
+
+START = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+def seen(telegram_id: int, minute: int = 0, *, chat_id: int | None = None, **person: Any) -> Seen:
+    """Return somebody as an event showed them, some minutes after the start."""
+    return Seen(
+        Person(telegram_id=telegram_id, **person), "default", chat_id,
+        ids.derived("cause", telegram_id, minute), START + timedelta(minutes=minute),
+    )  # fmt: skip
+
+
+def line(update_id: int, **fields: Any) -> Logged:
+    """Return a line of the log."""
+    return Logged(
+        **{
+            "bot_id": 7, "update_id": update_id, "bot": "default", "kind": "message", "user_id": None,
+            "chat_id": 2**50, "text": "words", "status": "received", "received_at": START, **fields,
+        }
+    )  # fmt: skip
+
+
+async def test_an_old_event_does_not_undo_a_newer_one(database: Database) -> None:
+    """Events come in any order: names are the newest seen, the private chat stays once it is known."""
+    users = Users(database)
+    await users.register([seen(5, 10, first_name="New", language="de")])
+    await users.register([seen(5, 5, first_name="Old", language="en")])
+    row = await database.row(text("SELECT * FROM telegram_users"))
+    assert row is not None
+    assert (row["first_name"], row["language"], row["chat_id"]) == ("New", "de", None)
+    assert row["last_seen_at"] == START + timedelta(minutes=10)
+    await users.register(
+        [seen(5, 11, chat_id=5, first_name="New", language="de"), seen(5, 12, first_name="New")]
+    )
+    user = await users.find(5)
+    assert user is not None
+    assert (user.chat_id, user.bot, user.language) == (5, "default", "de")
+
+
+async def test_what_is_announced(database: Database) -> None:
+    """Senders is told again only when what it is told is another; never over a state it was not told."""
+    users = Users(database)
+    await users.register([seen(5)])
+    (old,) = await users.unannounced(10)
+    await users.register([seen(5, 1, chat_id=5)])
+    await users.mark_announced(old)
+    (user,) = await users.unannounced(10)
+    assert user.chat_id == 5
+    await users.mark_announced(user)
+    await users.register([seen(5, 2, username="other", first_name="Other")])
+    assert await users.unannounced(10) == []
+    await users.register([seen(5, 3, language="fr")])
+    assert len(await users.unannounced(10)) == 1
+
+
+async def test_owners_are_those_that_settings_name(database: Database) -> None:
+    """An owner named by settings is one from the first message on, and no longer when the name goes."""
+    await Users(database, [5]).register([seen(5), seen(6)])
+    assert [user.role for user in await Users(database, [5]).unannounced(10)].count(Role.OWNER) == 1
+    found = await Users(database, [6]).find(5)
+    assert found is not None
+    assert found.role is Role.PUBLIC
+
+
+async def test_bots_are_not_registered(database: Database) -> None:
+    """Other bots of a group are nobody's users."""
+    users = Users(database)
+    await users.register([seen(5, is_bot=True)])
+    await users.register([])
+    assert await users.find(5) is None
+
+
+async def test_many_at_once(database: Database) -> None:
+    """The same people in several replicas, in any order, neither block each other nor become two."""
+    users = Users(database)
+    people = [seen(number) for number in range(300)]
+    await asyncio.gather(*(users.register(each) for each in (people, people[::-1]) * 3))
+    assert await database.value(text("SELECT count(*) FROM telegram_users")) == 300
+
+
+async def test_the_log_keeps_one_line_per_update(database: Database) -> None:
+    """The same update again adds nothing and undoes nothing."""
+    log = UpdateLog(database)
+    await log.add([line(1), line(1), line(2)])
+    await log.settle(7, 1, "handled", command="start", error=None, handling_seconds=0.5)
+    await log.add([line(1, text="other")])
+    await log.settle(7, 1, "failed", command="help", error="x", handling_seconds=1)
+    rows = await database.rows(text("SELECT * FROM telegram_webhooks ORDER BY update_id"))
+    assert [(row["status"], row["command"], row["text"]) for row in rows] == [
+        ("handled", "start", "words"), ("received", None, "words"),
+    ]  # fmt: skip
+    assert await log.is_settled(7, 1)
+    assert not await log.is_settled(7, 2)
+    assert not await log.is_settled(8, 1)
+
+
+async def test_words_are_forgotten(database: Database) -> None:
+    """What people wrote is kept for its time, or not at all; the line itself stays."""
+    log = UpdateLog(database)
+    await log.add([line(1), line(2, received_at=START + timedelta(days=2))])
+    assert await log.purge_texts(START + timedelta(days=1)) == 1
+    assert await log.purge_texts(START + timedelta(days=1)) == 0
+    await UpdateLog(database, keeps_text=False).add([line(3)])
+    rows = await database.rows(text("SELECT text FROM telegram_webhooks ORDER BY update_id"))
+    assert [row["text"] for row in rows] == [None, "words", None]
