@@ -132,7 +132,7 @@ async def _consume(stack: AsyncExitStack, bus: Bus, desk: handlers.Desk, attempt
     requested = on(
         MessageRequested, lambda event, receipt: handlers.message_requested(event, receipt, desk, queues)
     )
-    routes = {name: requested for name in LANES} | {
+    routes = dict.fromkeys(LANES, requested) | {
         "senders_promos": on(
             PromoDue, lambda event, receipt: handlers.promo_due(event, receipt, desk, queues)
         ),

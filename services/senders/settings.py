@@ -66,6 +66,7 @@ class SendersSettings(BotSettings):
             raise ValueError("SMTP_FROM is not set; expected the sender's address, since SMTP_HOST is set")
         if self.push_vapid_private_key and not self.push_vapid_subject:
             raise ValueError(
-                "PUSH_VAPID_SUBJECT is not set; expected a mailto: or https: URL, since PUSH_VAPID_PRIVATE_KEY is"
+                "PUSH_VAPID_SUBJECT is not set; "
+                "expected a mailto: or https: URL, since PUSH_VAPID_PRIVATE_KEY is"
             )
         return self

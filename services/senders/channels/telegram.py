@@ -28,7 +28,8 @@ _ANSWERS: Mapping[Reason, Answer] = {
     Reason.KICKED: Refused("kicked", suppresses=True),
     Reason.NOT_MEMBER: Refused("kicked", suppresses=True),
     Reason.DEACTIVATED: Refused("deactivated", suppresses=True),
-    # These end when the user writes to the bot, or a right is given: nobody tells us, so they suppress nothing.
+    # These end when the user writes to the bot, or a right is given. Nobody tells us, so they suppress
+    # nothing.
     Reason.NOT_STARTED: Refused("rejected"),
     Reason.NO_RIGHTS: Refused("rejected"),
     Reason.CHAT_NOT_FOUND: Refused("chat_not_found"),
@@ -53,7 +54,7 @@ class TelegramChannel:
     async def open(
         cls, bots: Mapping[str, Bot], api_url: str, *, seconds: float
     ) -> AsyncIterator["TelegramChannel"]:
-        """Keep a channel while the context lasts; `seconds` bounds a call, 30 at least against flood waits."""
+        """Keep a channel while the context lasts; `seconds` (30 at least, for flood waits) bounds a call."""
         async with aiohttp.ClientSession(
             cookie_jar=aiohttp.DummyCookieJar(), connector=aiohttp.TCPConnector(limit=100)
         ) as session:

@@ -1,7 +1,7 @@
 """Rate limits as numbers, and the reservation of a slot as arithmetic (GCRA).
 
 A key's `tat` is the theoretical arrival time of its next slot. A limit of n per period with burst b has the
-interval period / n and the tolerance (b - 1) × interval: any window of one period then holds at most n + b.
+interval period / n and the tolerance (b - 1) * interval: any window of one period then holds at most n + b.
 """
 
 from dataclasses import dataclass
@@ -50,7 +50,7 @@ class Limits:
         return Limit.per("email", self.email_per_minute, 60.0, burst=5)
 
     def ahead(self, lane: Lane, shared: Limit) -> float:
-        """Return how many seconds ahead a lane may reserve: a lower lane two slots, so a higher one waits little."""
+        """Return how many seconds ahead a lane may reserve: a lower lane only two slots."""
         return 1.0 if lane is Lane.TRANSACTIONAL else min(1.0, 2 * shared.interval)
 
 

@@ -1,5 +1,7 @@
 """What a delivery says on its channel: a rendered template, or the body that its requester wrote."""
 
+from typing import Literal
+
 from services.senders.domain.requests import Delivery
 from services.senders.domain.sending import Content, EmailContent, PushContent, TelegramContent
 from shared.events import Body, Button, Channel
@@ -12,7 +14,7 @@ CALLBACK_VERSION = "p1"
 
 
 class Unwritable(Exception):
-    """The message cannot be said on this channel: no such template, missing variables, a text Telegram refuses."""
+    """It cannot be said on this channel: no such template, missing variables, a text Telegram refuses."""
 
 
 def write(delivery: Delivery, templates: Templates, language: str | None) -> Content:
@@ -58,7 +60,7 @@ def _of_body(delivery: Delivery, body: Body) -> Content:
 def _telegram(
     delivery: Delivery, text: str, written_as: str, buttons: tuple[tuple[Button, ...], ...]
 ) -> TelegramContent:
-    mode = "MarkdownV2" if written_as == "markdown_v2" else None
+    mode: Literal["MarkdownV2"] | None = "MarkdownV2" if written_as == "markdown_v2" else None
     keyboard = tuple(tuple(_pressable(button, delivery) for button in row) for row in buttons)
     try:
         check(text, mode, keyboard)

@@ -1,9 +1,8 @@
 """Campaigns: their lists, and how far they are expanded into messages."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from collections.abc import AsyncIterator
 from uuid import UUID
 
 import orjson
@@ -15,9 +14,10 @@ from shared.events import DEFAULT_CHAIN
 from shared.queries import CreateCampaign
 
 _ADD = text("""
-    INSERT INTO campaigns (id, status, version, announced, channels, bot, template, body, expires_at, intended,
-                           checksum)
-    VALUES (:id, 'running', 1, 0, :channels, :bot, :template, CAST(:body AS jsonb), :expires_at, :intended, :checksum)
+    INSERT INTO campaigns (id, status, version, announced, channels, bot, template, body, expires_at,
+                           intended, checksum)
+    VALUES (:id, 'running', 1, 0, :channels, :bot, :template, CAST(:body AS jsonb), :expires_at,
+            :intended, :checksum)
     ON CONFLICT (id) DO NOTHING RETURNING id""")
 _ADD_RECIPIENTS = text("""
     INSERT INTO campaign_recipients (campaign_id, position, user_id, address, variables)
@@ -46,9 +46,11 @@ _ANNOUNCED = text("UPDATE campaigns SET announced = greatest(announced, :version
 _SUMS = text("""
     SELECT state, count(*) AS messages FROM (
         SELECT (array_agg(CASE d.state WHEN 'sending' THEN 'pending' ELSE d.state END
-                ORDER BY array_position(ARRAY['sent', 'ambiguous', 'sending', 'pending', 'failed', 'suppressed'],
-                                        d.state)))[1] AS state
-        FROM messages m JOIN deliveries d ON d.message_id = m.id WHERE m.campaign_id = :id GROUP BY m.id) AS each
+                ORDER BY array_position(
+                    ARRAY['sent', 'ambiguous', 'sending', 'pending', 'failed', 'suppressed'], d.state)))[1]
+            AS state
+        FROM messages m JOIN deliveries d ON d.message_id = m.id
+        WHERE m.campaign_id = :id GROUP BY m.id) AS each
     GROUP BY state""")
 _GET = text("SELECT * FROM campaigns WHERE id = :id")
 
@@ -126,7 +128,7 @@ class Expansion:
         self.chunk = chunk
 
     async def done(self) -> None:
-        """Note that the part's messages are in the stream; not noted, it is published again, under the same ids."""
+        """Note that the part is in the stream; not noted, it is published again under the same ids."""
         expanded = self.campaign["expanded"] + len(self.chunk)
         await self._connection.execute(_EXPANDED, {"id": self.campaign["id"], "expanded": expanded})
 

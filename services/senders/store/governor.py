@@ -18,7 +18,8 @@ _ADD_KEYS = text("""
 # is not free yet would hold the shared one idle, so it is not reserved.
 _RESERVE = text("""
     WITH asked AS (
-        SELECT * FROM unnest(CAST(:keys AS text[]), CAST(:intervals AS float8[]), CAST(:tolerances AS float8[]))
+        SELECT * FROM unnest(CAST(:keys AS text[]), CAST(:intervals AS float8[]),
+                             CAST(:tolerances AS float8[]))
              WITH ORDINALITY AS k(key, step, tolerance, place)),
     locked AS MATERIALIZED (
         SELECT g.key, g.tat, g.paused_until, k.step, k.tolerance, k.place

@@ -123,7 +123,7 @@ class Ledger:
         )
 
     async def take_due(self, limit: int) -> list[UUID]:
-        """Take deliveries that are due, higher lanes first, so that no other process takes them for a while."""
+        """Take deliveries that are due, higher lanes first; no other process takes them for a while."""
         rows = await self._database.rows(sql.TAKE_DUE, **self._hold({"limit": limit}))
         order = {row["id"]: (row["lane_rank"], row["was_due_at"]) for row in rows}
         return sorted(order, key=lambda delivery_id: order[delivery_id])

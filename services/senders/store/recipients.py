@@ -40,7 +40,8 @@ _TOUCH = text("""
 _ADD_SUBSCRIPTION = text("""
     INSERT INTO push_subscriptions AS known (endpoint, user_id, p256dh, auth)
     VALUES (:endpoint, :user_id, :p256dh, :auth)
-    ON CONFLICT (endpoint) DO UPDATE SET user_id = excluded.user_id, p256dh = excluded.p256dh, auth = excluded.auth
+    ON CONFLICT (endpoint) DO UPDATE
+    SET user_id = excluded.user_id, p256dh = excluded.p256dh, auth = excluded.auth
     WHERE (known.user_id, known.p256dh, known.auth) IS DISTINCT FROM
           (excluded.user_id, excluded.p256dh, excluded.auth)
     RETURNING endpoint""")
@@ -51,7 +52,8 @@ _SUBSCRIPTION_WORKED = text(
 )
 _GET = text("SELECT * FROM recipients WHERE user_id = :user_id")
 _SUBSCRIPTIONS = text("""
-    SELECT endpoint, p256dh, auth FROM push_subscriptions WHERE user_id = :user_id ORDER BY created_at, endpoint""")
+    SELECT endpoint, p256dh, auth FROM push_subscriptions WHERE user_id = :user_id
+    ORDER BY created_at, endpoint""")
 _UNANNOUNCED = text("""
     SELECT r.*, (SELECT count(*) FROM push_subscriptions s WHERE s.user_id = r.user_id) AS subscriptions
     FROM recipients r WHERE announced < version LIMIT :limit""")

@@ -47,7 +47,8 @@ WAIT = text("""
     WHERE id = :id AND attempt = :attempt AND state = 'sending' RETURNING id""")
 
 POSTPONE = text("""
-    UPDATE deliveries SET due_at = now() + make_interval(secs => :seconds), reason = :reason, updated_at = now()
+    UPDATE deliveries SET due_at = now() + make_interval(secs => :seconds), reason = :reason,
+           updated_at = now()
     WHERE id = :id AND attempt = :attempt AND state = 'pending'""")
 
 TAKE_DUE = text("""
@@ -68,7 +69,7 @@ _OUTCOME = """
 
 UNANNOUNCED = text(f"""
     {_OUTCOME} WHERE NOT d.announced AND d.updated_at < now() - make_interval(secs => :seconds)
-    ORDER BY d.updated_at LIMIT :limit""")  # noqa: S608 - a constant
+    ORDER BY d.updated_at LIMIT :limit""")
 
 OUTCOME = text(f"{_OUTCOME} WHERE d.id = :id AND NOT d.announced")
 
