@@ -441,7 +441,7 @@ ALL: tuple[type[Event], ...] = (
     UpdateReceived,
     RecipientChanged, ChatChanged,
 )  # fmt: skip
-"""Every event there is, in the order of the page `docs/events.md`."""
+"""Every event there is."""
 
 OUTCOMES: tuple[type[Outcome], ...] = (
     PromoPosted, MessageSent, MessageFailed, MessageSuppressed, MessageAmbiguous,

@@ -16,6 +16,7 @@ from shared.bus.dead_letters import DeadLetters
 from shared.bus.envelope import HEADROOM_BYTES, encode
 from shared.bus.errors import BusUnavailable, TooLarge
 from shared.bus.handling import Consumer
+from shared.bus.measuring import measure
 from shared.bus.publishing import Publisher
 from shared.bus.reading import Streams
 from shared.bus.records import AttemptsRecord
@@ -192,9 +193,11 @@ class Bus:
         consumption = Consumption(consumer, self._crashed)
         consumption.start()
         self._consumptions[each.name] = consumption
+        measuring = asyncio.create_task(measure(self._client, each))
         try:
             yield
         finally:
+            measuring.cancel()
             del self._consumptions[each.name]
             await consumption.stop()
 

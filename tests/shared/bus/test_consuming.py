@@ -311,7 +311,7 @@ async def test_batches_take_many_and_fail_one_by_one(
 async def test_unrouted_events_are_passed_over_and_unknown_names_buried(
     bus: Bus, attempts: MemoryAttempts, client: Client
 ) -> None:
-    """A durable over several classes ignores those its service does not care for, and buries unknown names."""
+    """A durable over several classes passes over those nobody routes, and buries unknown names."""
 
     async def never(_event: _Other, _receipt: Receipt) -> None:
         raise AssertionError
