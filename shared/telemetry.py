@@ -132,6 +132,7 @@ def _configure_logs(service: str, level: str) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         _add_trace,
         _adder(service),
+        _without_traceback,
         redact,
     ]
     structlog.configure(
@@ -143,8 +144,6 @@ def _configure_logs(service: str, level: str) -> None:
     formatter = structlog.stdlib.ProcessorFormatter(
         processors=[
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-            _without_traceback,
-            redact,
             structlog.processors.JSONRenderer(),
         ],
         foreign_pre_chain=processors,
@@ -174,10 +173,11 @@ def _add_trace(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> M
 def _without_traceback(
     _logger: Any, _method: str, event: MutableMapping[str, Any]
 ) -> MutableMapping[str, Any]:
-    """Reduce a library's traceback to the error's class: its text may hold addresses and values."""
+    """Reduce a traceback to the error's class and place: its text may hold addresses and values."""
     info = event.pop("exc_info", None)
-    error = info[1] if isinstance(info, tuple) else info if isinstance(info, BaseException) else None
-    if error is not None:
+    info = sys.exc_info() if info is True else info
+    error = info[1] if isinstance(info, tuple) else info
+    if isinstance(error, BaseException):
         event["error"] = type(error).__name__
         event["where"] = where(error)
     event.pop("exception", None)
