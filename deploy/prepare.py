@@ -7,6 +7,7 @@ confirms (`sync_interval: always`), unless NATS_SYNC_UNVERIFIED=accept says that
 import asyncio
 import sys
 from collections.abc import Callable, Sequence
+from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -99,11 +100,11 @@ async def prepare_databases(settings: PrepareSettings, say: Callable[[str], None
         say(f"database: {service} is at its newest revision")
 
 
-async def _monitor(url: str) -> dict[str, object]:
+async def _monitor(url: str) -> dict[str, Any]:
     for _ in range(ATTEMPTS):
         try:
             async with aiohttp.ClientSession() as session, session.get(f"{url.rstrip('/')}/varz") as answer:
-                found: dict[str, object] = await answer.json(content_type=None)
+                found: dict[str, Any] = await answer.json(content_type=None)
                 return found
         except (aiohttp.ClientError, OSError, ValueError):
             await asyncio.sleep(1)
