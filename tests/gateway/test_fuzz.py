@@ -4,7 +4,7 @@ import itertools
 import json
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from services.gateway.domain.reading import NotJson, is_deep, read_json
@@ -78,8 +78,9 @@ async def test_only_answers_that_telegram_understands(
 async def test_whatever_is_taken_is_settled(gateway: Any, update: dict[str, Any]) -> None:
     """An update of any shape ends in the log, and not among the dead letters."""
     number = next(_numbers)
-    status, _ = await gateway.hook(None, data=json.dumps({**update, "update_id": number}).encode())
-    assert status == 200
+    body = json.dumps({**update, "update_id": number}).encode()
+    assume(is_update(body))  # NaN and the infinities are not JSON
+    assert (await gateway.hook(None, data=body))[0] == 200
     assert (await gateway.logged(number))["status"] in ("handled", "ignored")
 
 

@@ -29,18 +29,26 @@ class Announcer:
         """Announce whoever is new, when woken and every few seconds, until cancelled."""
         while True:
             self._woken.clear()
-            while await self.announce():
-                pass
-            try:
-                await asyncio.wait_for(self._woken.wait(), AGAIN_SECONDS)
-            except TimeoutError:
-                continue
+            if await self.announce():
+                await self._rest()
+            else:
+                # Senders is away; whoever comes meanwhile waits too.
+                await asyncio.sleep(AGAIN_SECONDS)
 
     async def announce(self) -> bool:
-        """Announce some; say whether there may be more who can be announced now."""
-        people = await self._users.unannounced(AT_ONCE)
-        told = await asyncio.gather(*(self._tell(user) for user in people))
-        return len(people) == AT_ONCE and all(told)
+        """Announce everybody who is new; False when senders did not take somebody."""
+        while people := await self._users.unannounced(AT_ONCE):
+            told = await asyncio.gather(*(self._tell(user) for user in people))
+            if not all(told):
+                log.warning("recipients_not_announced", people=told.count(False))
+                return False
+        return True
+
+    async def _rest(self) -> None:
+        try:
+            await asyncio.wait_for(self._woken.wait(), AGAIN_SECONDS)
+        except TimeoutError:
+            return
 
     async def _tell(self, user: User) -> bool:
         command = PutRecipient(
@@ -49,8 +57,12 @@ class Announcer:
         )  # fmt: skip
         try:
             await self._bus.ask(command)
-        except (NoAnswer, Refusal) as error:
-            log.warning("recipient_not_announced", user_id=str(user.id), error=type(error).__name__)
+        except NoAnswer:
             return False
+        except Refusal as refusal:
+            if refusal.status >= 500:
+                return False
+            # It would be refused for ever.
+            log.error("recipient_refused", user_id=str(user.id), title=refusal.title)
         await self._users.mark_announced(user)
         return True
