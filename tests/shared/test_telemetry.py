@@ -221,7 +221,7 @@ def test_spans_are_printed_on_demand() -> None:
 
 
 def test_a_collector_that_is_away_hurts_nobody() -> None:
-    """Traces are a courtesy: without a collector the work goes on, and ends, in its usual time."""
+    """Traces are a courtesy: without a collector the work goes on at its usual pace."""
     printed = run(
         """
         import time
