@@ -104,7 +104,7 @@ DURABLES: tuple[Durable, ...] = (
         concurrency=1,
     ),
     Durable("gateway_updates", "UPDATES", ("updates.>",), concurrency=16),
-    Durable("gateway_presses", "CLICKS", ("clicks.pressed",), concurrency=2, batch=200),
+    Durable("gateway_presses", "CLICKS", ("clicks.pressed",), concurrency=1, batch=500),
 )  # fmt: skip
 
 
