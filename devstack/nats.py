@@ -11,7 +11,7 @@ from typing import Self
 
 import aiohttp
 
-from devstack.servers import NotStarted, die_with_parent, make_folder, port_for, stop_process
+from devstack.servers import NotStarted, die_with_parent, held, port_for, stop_process
 
 START_SECONDS = 20.0
 MAX_PAYLOAD_BYTES = 1024 * 1024
@@ -33,8 +33,9 @@ jetstream {{
 class Nats:
     """A nats-server of its own on 127.0.0.1."""
 
-    def __init__(self, folder: Path, port: int, monitor_port: int) -> None:
+    def __init__(self, folder: Path, lock: int, port: int, monitor_port: int) -> None:
         self._folder = folder
+        self._lock = lock
         self._port = port
         self._monitor_port = monitor_port
         self._process: asyncio.subprocess.Process | None = None
@@ -42,14 +43,18 @@ class Nats:
     @classmethod
     @asynccontextmanager
     async def open(cls, folder: Path, *, port: int = 0, monitor_port: int = 0) -> AsyncIterator[Self]:
-        """Run a server over `folder` while the context lasts; its ports stay the same over a restart."""
-        make_folder(folder)
-        server = cls(folder, port_for(folder, "nats", port), port_for(folder, "monitor", monitor_port))
-        await server._start()
-        try:
-            yield server
-        finally:
-            await server._stop()
+        """Run a server over `folder` while the context lasts; its ports stay the same over a restart.
+
+        Raises NotStarted with one line: no permission, a port taken, a folder in use.
+        """
+        async with held(folder) as lock:
+            ports = port_for(folder, "nats", port), port_for(folder, "monitor", monitor_port)
+            server = cls(folder, lock, *ports)
+            try:
+                await server._start()
+                yield server
+            finally:
+                await server._stop()
 
     @property
     def url(self) -> str:
@@ -94,7 +99,13 @@ class Nats:
         )
         with (self._folder / "nats.log").open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
-                _binary(), "-c", str(file), stdout=log, stderr=log, preexec_fn=die_with_parent(signal.SIGTERM)
+                _binary(),
+                "-c",
+                str(file),
+                stdout=log,
+                stderr=log,
+                pass_fds=(self._lock,),
+                preexec_fn=die_with_parent(signal.SIGTERM),
             )
         await self._wait_until_ready(self._process)
 

@@ -18,7 +18,7 @@ from typing import Self
 
 import asyncpg
 
-from devstack.servers import NotStarted, die_with_parent, make_folder, port_for, stop_process
+from devstack.servers import NotStarted, die_with_parent, held, port_for, stop_process
 
 MAJOR_VERSION = "18"
 START_SECONDS = 30.0
@@ -38,9 +38,10 @@ _SETTINGS = {
 class Postgres:
     """A PostgreSQL server of its own on 127.0.0.1; `url` names its superuser."""
 
-    def __init__(self, folder: Path, port: int, password: str, *, ephemeral: bool) -> None:
-        self._folder = folder
-        self._data = folder / "data"
+    def __init__(self, folder: Path, lock: int, port: int, password: str, *, ephemeral: bool) -> None:
+        self._folder = folder.absolute()
+        self._lock = lock
+        self._data = self._folder / "data"
         self._port = port
         self._password = password
         self._ephemeral = ephemeral
@@ -52,16 +53,18 @@ class Postgres:
         """Run a server over `folder` while the context lasts.
 
         `ephemeral` turns fsync off: for data that is thrown away with its folder anyhow. Raises NotStarted
-        with one line: no permission, a port taken, data of another major version.
+        with one line: no permission, a port taken, a folder in use, data of another major version or user.
         """
-        make_folder(folder)
-        server = cls(folder, port_for(folder, "postgres", port), _password(folder), ephemeral=ephemeral)
-        await server._initialise()
-        await server._start()
-        try:
-            yield server
-        finally:
-            await server._stop()
+        async with held(folder) as lock:
+            server = cls(
+                folder, lock, port_for(folder, "postgres", port), _password(folder), ephemeral=ephemeral
+            )
+            await server._initialise()
+            try:
+                await server._start()
+                yield server
+            finally:
+                await server._stop()
 
     @property
     def url(self) -> str:
@@ -90,27 +93,24 @@ class Postgres:
         await self._start()
 
     async def _initialise(self) -> None:
-        version = self._data / "PG_VERSION"
-        if version.exists():
-            if (found := version.read_text().strip()) != MAJOR_VERSION:
-                raise NotStarted(
-                    f"{self._data} holds data of PostgreSQL {found}, this is {MAJOR_VERSION}: "
-                    "dump it with the old version, or start with another folder"
-                )
+        if self._data.exists():
+            _check_data(self._data)
             return
-        self._data.mkdir(exist_ok=True)
+        # Renamed when it is whole: what an initdb that was cut short leaves behind looks like data.
+        unfinished = self._folder / "data.unfinished"
+        shutil.rmtree(unfinished, ignore_errors=True)
+        unfinished.mkdir(mode=0o700)
         if os.geteuid() == 0:
-            os.chown(self._data, NOBODY, NOBODY)
-        file = self._folder / "initdb.password"
-        file.write_text(self._password)
-        file.chmod(0o644 if os.geteuid() == 0 else 0o600)
-        arguments = ("-D", str(self._data), "-U", "postgres", "-A", "scram-sha-256", "--pwfile", str(file),
-                     "--encoding", "UTF8", "--locale", "C.UTF-8", "--no-sync", "--no-instructions")  # fmt: skip
+            os.chown(unfinished, NOBODY, NOBODY)
+        arguments = ["-D", str(unfinished), "-U", "postgres", "-A", "scram-sha-256",
+                     "--pwfile", str(self._folder / "postgres.password"),
+                     "--encoding", "UTF8", "--locale", "C.UTF-8", "--no-instructions"]  # fmt: skip
+        if self._ephemeral:
+            arguments.append("--no-sync")
         process = await self._spawn("initdb", arguments, "initdb.log")
-        code = await process.wait()
-        file.unlink()
-        if code != 0:
+        if await process.wait() != 0:
             raise NotStarted(f"initdb failed; see {self._folder / 'initdb.log'}")
+        unfinished.rename(self._data)
 
     async def _start(self) -> None:
         settings = dict(_SETTINGS)
@@ -132,7 +132,8 @@ class Postgres:
                 str(_binaries() / program),
                 *arguments,
                 env={"LC_ALL": "C.UTF-8", "PATH": os.defpath, "TZ": "UTC"},
-                cwd=self._data,
+                cwd=self._folder,
+                pass_fds=(self._lock,),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
@@ -182,9 +183,26 @@ def _as_nobody() -> tuple[str, ...]:
     )  # fmt: skip
 
 
+def _check_data(data: Path) -> None:
+    user = NOBODY if os.geteuid() == 0 else os.geteuid()
+    if (owner := data.stat().st_uid) != user:
+        raise NotStarted(
+            f"{data} belongs to the user with id {owner}, PostgreSQL would run as {user}: "
+            "start as the user who made it, or with another folder"
+        )
+    version = data / "PG_VERSION"
+    if not version.exists():
+        raise NotStarted(f"{data} holds no data of PostgreSQL; start with another folder")
+    if (found := version.read_text().strip()) != MAJOR_VERSION:
+        raise NotStarted(
+            f"{data} holds data of PostgreSQL {found}, this is {MAJOR_VERSION}: "
+            "dump it with the old version, or start with another folder"
+        )
+
+
 def _password(folder: Path) -> str:
     file = folder / "postgres.password"
-    if not file.exists():
+    if not file.exists() or not file.read_text().strip():
         file.touch(0o600)
         file.write_text(secrets.token_urlsafe(24))
     return file.read_text().strip()

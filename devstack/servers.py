@@ -2,16 +2,20 @@
 
 import asyncio
 import ctypes
+import fcntl
 import os
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
+HOLD_SECONDS = 10.0
+"""How long a server whose parent was killed may take to end."""
 
 
-class NotStarted(Exception):  # noqa: N818 - named for the state it reports
+class NotStarted(Exception):
     """A server did not start; the message says why in one line."""
 
 
@@ -60,14 +64,43 @@ def make_folder(folder: Path) -> None:
         raise NotStarted(f"cannot write to {folder}: {error.strerror}") from None
 
 
+@asynccontextmanager
+async def held(folder: Path) -> AsyncIterator[int]:
+    """Make a folder and keep others off it while the context lasts; yields the lock's file descriptor.
+
+    A server that inherits the descriptor holds the lock as long as it lives, also when its parent is gone:
+    two servers over one folder would ruin it. Raises NotStarted when it stays taken.
+    """
+    make_folder(folder)
+    lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        await _take(lock, folder)
+        yield lock
+    finally:
+        os.close(lock)
+
+
+async def _take(lock: int, folder: Path) -> None:
+    for _ in range(round(HOLD_SECONDS / 0.05)):
+        try:
+            return fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            await asyncio.sleep(0.05)
+    raise NotStarted(f"{folder} is in use by a server that runs; stop it, or take another folder")
+
+
 def die_with_parent(which: signal.Signals) -> Callable[[], None]:
     """Return a hook for a new process: the kernel sends it the signal when its parent dies."""
     libc = ctypes.CDLL(None)
+    parent = os.getpid()
 
     def hook() -> None:
         # Its own session: a Ctrl-C is the parent's to handle.
         os.setsid()
         libc.prctl(_PR_SET_PDEATHSIG, which)
+        # A parent that died before this line sends nothing any more.
+        if os.getppid() != parent:
+            os._exit(1)
 
     return hook
 
