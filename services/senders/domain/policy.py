@@ -9,6 +9,9 @@ from shared.events import Channel, Lane, State
 
 LANE_RANK = {Lane.TRANSACTIONAL: 0, Lane.PROMO: 1, Lane.CAMPAIGN: 2}
 
+MIGRATIONS = 3
+"""A chat that moves more often than this during one delivery moves in a circle."""
+
 
 @dataclass(frozen=True)
 class Policy:
@@ -51,13 +54,19 @@ def decide(delivery: Delivery, answer: Answer, policy: Policy, *, provider_down:
         case Refused(reason):
             return Finish(State.FAILED, reason, chain_goes_on=True)
         case Migrated():
-            return Again(0.0, "migrated")
+            return _moved(delivery)
         case Stopped(reason):
             return Again(policy.stopped_seconds, reason)
         case Ambiguous(reason):
             return in_doubt(delivery, reason)
         case Later():
             return _later(delivery, answer, policy, provider_down=provider_down)
+
+
+def _moved(delivery: Delivery) -> Decision:
+    if delivery.tries >= MIGRATIONS:
+        return Finish(State.FAILED, "chat_not_found", chain_goes_on=True)
+    return Again(0.0, "migrated", counted="try")
 
 
 def in_doubt(delivery: Delivery, reason: str) -> Decision:

@@ -15,6 +15,7 @@ from shared import metrics
 from shared.events import (
     CampaignChanged,
     Channel,
+    ChatChanged,
     Event,
     MessageAmbiguous,
     MessageFailed,
@@ -65,6 +66,8 @@ def outcome_of(row: RowMapping) -> Outcome:
 
 
 _CHAIN_ENDS = ("opted_out", "expired", "cancelled", "dead_letter")
+_CHAT_CHANGES = {"blocked": "blocked", "deactivated": "blocked", "kicked": "kicked"}
+"""What a failed send tells of its chat."""
 
 
 class Announcer:
@@ -110,6 +113,15 @@ class Announcer:
             )
             await self._recipients.announced(row["user_id"], row["version"])
 
+    async def migrations(self) -> None:
+        """Tell which chats live on under another id."""
+        for row in await self._recipients.migrations():
+            event_id = derived("chat.changed", row["bot"], row["chat_id"], "migrated", row["new_chat_id"])
+            await self._publish(
+                ChatChanged(id=event_id, at=datetime.now(UTC), change="migrated", **dict(row))
+            )
+            await self._recipients.migration_announced(**dict(row))
+
     async def campaigns(self) -> None:
         """Tell the newest state of every changed campaign."""
         for row in await self._campaigns.unannounced():
@@ -129,8 +141,26 @@ class Announcer:
     async def _tell(self, row: RowMapping) -> None:
         event = outcome_of(row)
         await self._publish(event)
+        if change := _chat_change(event):
+            await self._publish(change)
         await self._ledger.announced(row["id"], row["state"], row["attempt"])
         _count(event)
+
+
+def _chat_change(event: Outcome) -> ChatChanged | None:
+    change = _CHAT_CHANGES.get(event.reason or "")
+    failed = event.state is State.FAILED and event.channel is Channel.TELEGRAM
+    if change is None or not failed or event.bot is None or event.chat_id is None:
+        return None
+    return ChatChanged.model_validate(
+        {
+            "id": derived("chat.changed", event.bot, event.chat_id, change, event.delivery_id, event.attempt),
+            "at": event.at,
+            "bot": event.bot,
+            "chat_id": event.chat_id,
+            "change": change,
+        }
+    )
 
 
 def _count(event: Outcome) -> None:

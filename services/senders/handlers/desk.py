@@ -27,8 +27,7 @@ from services.senders.handlers.reaching import Reached, Unreachable, reach
 from services.senders.handlers.writing import Unwritable, write
 from services.senders.store import Governor, Ledger, Recipients
 from shared import metrics, telemetry
-from shared.events import Channel, ChatChanged, State
-from shared.ids import derived
+from shared.events import Channel, State
 from shared.templates import Templates
 
 SLEPT_SECONDS = 1.0
@@ -167,15 +166,12 @@ class Desk:
                     await self.governor.pause_key(limits[0].key, self.policy.stopped_seconds)
             case Refused(reason, suppresses=True) if reached.bot and reached.chat_id is not None:
                 address = f"{reached.bot}:{reached.chat_id}"
-                if await self.recipients.suppress(delivery.channel, address, reason):
-                    change = "kicked" if reason == "kicked" else "blocked"
-                    await self._chat_changed(delivery, reached.bot, reached.chat_id, change)
+                await self.recipients.suppress(delivery.channel, address, reason)
             case Refused(_, suppresses=True) if delivery.channel is Channel.EMAIL:
                 mailbox = getattr(reached.targets[0], "address", "")
                 await self.recipients.suppress(Channel.EMAIL, mailbox.casefold(), "bounced")
             case Migrated(new_chat_id) if reached.bot and reached.chat_id is not None:
                 await self.recipients.migrate(reached.bot, reached.chat_id, new_chat_id)
-                await self._chat_changed(delivery, reached.bot, reached.chat_id, "migrated", new_chat_id)
 
     async def _pause(self, bot: str, chat_id: int, seconds: float) -> None:
         limit = self.limits.chat(bot, chat_id)
@@ -184,22 +180,6 @@ class Desk:
         )
         metrics.RATE_LIMIT_PAUSES.labels(key="bot" if whole_bot else "chat").inc()
         log.warning("throttled", bot=bot, seconds=seconds, whole_bot=whole_bot)
-
-    async def _chat_changed(
-        self, delivery: Delivery, bot: str, chat_id: int, change: str, new_chat_id: int | None = None
-    ) -> None:
-        await self.publish(
-            ChatChanged.model_validate(
-                {
-                    "id": derived("chat.changed", bot, chat_id, change, delivery.id, delivery.attempt),
-                    "at": datetime.now(UTC),
-                    "bot": bot,
-                    "chat_id": chat_id,
-                    "change": change,
-                    "new_chat_id": new_chat_id,
-                }
-            )
-        )
 
     async def _finish(self, delivery: Delivery, attempt: int, end: Finish) -> UUID | None:
         counts, following = await self.ledger.finish(delivery, attempt, end)

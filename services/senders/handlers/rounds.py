@@ -19,6 +19,7 @@ from shared.ids import derived
 DUE_SECONDS = 0.1
 SLOW_SECONDS = 1.0
 AWAY_SECONDS = 2.0
+STOP_SECONDS = 35.0
 WORKERS = 32
 CHUNK = 100
 OPEN_AT_MOST = 3000
@@ -34,7 +35,8 @@ class Rounds:
         self._desk = desk
         self._campaigns = campaigns
         self._announcer = announcer
-        self._running: dict[UUID, asyncio.Task[None]] = {}
+        # Workers of its own per channel: a provider that hangs holds up nobody else.
+        self._running: dict[Channel, dict[UUID, asyncio.Task[None]]] = {channel: {} for channel in Channel}
 
     async def run(self) -> None:
         """Go the rounds until cancelled; then wait for the attempts that run."""
@@ -45,26 +47,24 @@ class Rounds:
                 group.create_task(_forever("untold", self._untold, SLOW_SECONDS))
                 group.create_task(_forever("campaigns", self._expand, DUE_SECONDS))
         finally:
-            if self._running:
-                await asyncio.wait(self._running.values(), timeout=35)
+            if tasks := [task for running in self._running.values() for task in running.values()]:
+                await asyncio.wait(tasks, timeout=STOP_SECONDS)
 
     async def _due(self) -> None:
-        room = WORKERS - len(self._running)
-        if room <= 0:
-            return
-        for delivery_id in await self._desk.ledger.take_due(room):
-            if delivery_id not in self._running:
-                task = asyncio.create_task(self._send(delivery_id))
-                self._running[delivery_id] = task
+        for channel, running in self._running.items():
+            room = WORKERS - len(running)
+            for delivery_id in await self._desk.ledger.take_due(channel, room) if room > 0 else ():
+                if delivery_id not in running:
+                    running[delivery_id] = asyncio.create_task(self._send(channel, delivery_id))
 
-    async def _send(self, delivery_id: UUID) -> None:
+    async def _send(self, channel: Channel, delivery_id: UUID) -> None:
         try:
             await self._desk.send(delivery_id)
         except Exception as error:  # noqa: BLE001 - the boundary of an attempt: its row stays due
             log.error("attempt_failed", delivery_id=str(delivery_id), error=type(error).__name__,
                       where=telemetry.where(error))  # fmt: skip
         finally:
-            self._running.pop(delivery_id, None)
+            self._running[channel].pop(delivery_id, None)
 
     async def _abandoned(self) -> None:
         """Decide about sends that nobody answered: their process died, or stands still."""
@@ -81,6 +81,7 @@ class Rounds:
     async def _untold(self) -> None:
         await self._announcer.outcomes(older_than=2.0)
         await self._announcer.recipients()
+        await self._announcer.migrations()
         await self._campaigns.end()
         await self._announcer.campaigns()
 

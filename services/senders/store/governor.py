@@ -7,6 +7,7 @@ from sqlalchemy import text
 from services.senders.domain.limits import Limit, Reservation
 from shared.database import Database
 
+KNOWN_KEYS = 100_000
 SEVERAL_CHATS = 2
 """So many chats of one bot throttled within a second mean that the bot is."""
 
@@ -65,6 +66,8 @@ class Governor:
         keys = [limit.key for limit in limits]
         if not self._known.issuperset(keys):
             await self._database.execute(_ADD_KEYS, keys=keys)
+            if len(self._known) > KNOWN_KEYS:
+                self._known.clear()
             self._known.update(keys)
         row = await self._database.row(
             _RESERVE,

@@ -27,8 +27,8 @@ class Ledger:
     async def accept(self, request: Request, *, replay: bool = False) -> UUID | None:
         """Write a message down with its first delivery; return the delivery that is to be worked on now.
 
-        None when the message is known already, or is not to be sent yet: then its row says what comes
-        next. A replay takes a dead letter up again.
+        None when the message has been attempted already, or is not to be sent yet: then its row says what
+        comes next. A replay takes a dead letter up again.
         """
         delivery_id = delivery_of(request.id, request.channels[0])
         async with self._database.begin() as connection:
@@ -47,10 +47,13 @@ class Ledger:
             if is_new.first():
                 await self._add_delivery(connection, request, 0, not_before=request.not_before)
                 return None if request.not_before else delivery_id
-            if replay:
-                revived = await connection.execute(sql.REVIVE, self._hold({"message_id": request.id}))
-                return next((row.id for row in revived), None)
-        return None
+            taken = self._hold({"message_id": request.id})
+            if replay and (revived := (await connection.execute(sql.REVIVE, taken)).scalar()):
+                return UUID(str(revived))
+            if request.not_before:
+                return None
+            resumed = (await connection.execute(sql.RESUME, taken)).scalar()
+            return UUID(str(resumed)) if resumed else None
 
     async def load(self, delivery_id: UUID) -> Delivery | None:
         """Return a delivery that waits for an attempt, or None when it does not wait (any more)."""
@@ -122,9 +125,9 @@ class Ledger:
             sql.POSTPONE, id=delivery.id, attempt=delivery.attempt, seconds=seconds, reason=reason
         )
 
-    async def take_due(self, limit: int) -> list[UUID]:
-        """Take deliveries that are due, higher lanes first; no other process takes them for a while."""
-        rows = await self._database.rows(sql.TAKE_DUE, **self._hold({"limit": limit}))
+    async def take_due(self, channel: Channel, limit: int) -> list[UUID]:
+        """Take what is due on a channel, higher lanes first; no other process takes it for a while."""
+        rows = await self._database.rows(sql.TAKE_DUE, **self._hold({"channel": channel, "limit": limit}))
         order = {row["id"]: (row["lane_rank"], row["was_due_at"]) for row in rows}
         return sorted(order, key=lambda delivery_id: order[delivery_id])
 

@@ -65,7 +65,16 @@ _SUPPRESS = text("""
 _SUPPRESSED = text("SELECT reason FROM suppressions WHERE channel = :channel AND address = :address")
 _MIGRATE = text("""
     INSERT INTO migrated_chats (bot, chat_id, new_chat_id) VALUES (:bot, :chat_id, :new_chat_id)
-    ON CONFLICT (bot, chat_id) DO UPDATE SET new_chat_id = excluded.new_chat_id""")
+    ON CONFLICT (bot, chat_id) DO UPDATE
+    SET new_chat_id = excluded.new_chat_id, announced = false""")
+# A chat that moved before leads to the newest id at once.
+_MIGRATE_EARLIER = text("""
+    UPDATE migrated_chats SET new_chat_id = :new_chat_id
+    WHERE bot = :bot AND new_chat_id = :chat_id AND chat_id <> :new_chat_id""")
+_MIGRATIONS = text("SELECT bot, chat_id, new_chat_id FROM migrated_chats WHERE NOT announced LIMIT 100")
+_MIGRATION_ANNOUNCED = text("""
+    UPDATE migrated_chats SET announced = true
+    WHERE bot = :bot AND chat_id = :chat_id AND new_chat_id = :new_chat_id""")
 _MOVE_RECIPIENTS = text("""
     UPDATE recipients SET telegram_chat_id = :new_chat_id, version = version + 1, updated_at = now()
     WHERE telegram_chat_id = :chat_id""")
@@ -144,8 +153,18 @@ class Recipients:
     async def migrate(self, bot: str, chat_id: int, new_chat_id: int) -> None:
         """Remember for good that a chat lives on under another id."""
         async with self._database.begin() as connection:
-            await connection.execute(_MIGRATE, {"bot": bot, "chat_id": chat_id, "new_chat_id": new_chat_id})
+            moved = {"bot": bot, "chat_id": chat_id, "new_chat_id": new_chat_id}
+            await connection.execute(_MIGRATE, moved)
+            await connection.execute(_MIGRATE_EARLIER, moved)
             await connection.execute(_MOVE_RECIPIENTS, {"chat_id": chat_id, "new_chat_id": new_chat_id})
+
+    async def migrations(self) -> Sequence[RowMapping]:
+        """Return chats that have moved, of which nobody has been told."""
+        return await self._database.rows(_MIGRATIONS)
+
+    async def migration_announced(self, bot: str, chat_id: int, new_chat_id: int) -> None:
+        """Note that a chat's move is published."""
+        await self._database.execute(_MIGRATION_ANNOUNCED, bot=bot, chat_id=chat_id, new_chat_id=new_chat_id)
 
     async def current_chat(self, bot: str, chat_id: int) -> int:
         """Return the id under which a chat lives now."""

@@ -14,9 +14,15 @@ ADD_DELIVERY = text("""
             coalesce(CAST(:not_before AS timestamptz), now() + make_interval(secs => :hold)))
     ON CONFLICT (id) DO NOTHING""")
 
+# What came before and was never attempted: its handler failed or died, and this one goes on.
+RESUME = text("""
+    UPDATE deliveries SET due_at = now() + make_interval(secs => :hold)
+    WHERE message_id = :message_id AND state = 'pending' AND attempt = 0 AND reason IS NULL RETURNING id""")
+
+# A replay is the next attempt: what becomes of it outranks the dead letter.
 REVIVE = text("""
-    UPDATE deliveries SET state = 'pending', reason = NULL, tries = 0, announced = true,
-           due_at = now() + make_interval(secs => :hold), updated_at = now()
+    UPDATE deliveries SET state = 'pending', reason = NULL, attempt = attempt + 1, tries = 0,
+           announced = true, due_at = now() + make_interval(secs => :hold), updated_at = now()
     WHERE message_id = :message_id AND state = 'failed' AND reason = 'dead_letter' RETURNING id""")
 
 _COLUMNS = """
@@ -53,7 +59,8 @@ POSTPONE = text("""
 
 TAKE_DUE = text("""
     WITH due AS (
-        SELECT id, due_at FROM deliveries WHERE state = 'pending' AND due_at <= now()
+        SELECT id, due_at FROM deliveries
+        WHERE state = 'pending' AND channel = :channel AND due_at <= now()
         ORDER BY lane_rank, due_at LIMIT :limit FOR UPDATE SKIP LOCKED)
     UPDATE deliveries d SET due_at = now() + make_interval(secs => :hold)
     FROM due WHERE d.id = due.id RETURNING d.id, d.lane_rank, due.due_at AS was_due_at""")

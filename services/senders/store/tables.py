@@ -70,6 +70,7 @@ migrated_chats = Table(
     Column("chat_id", BigInteger, primary_key=True),
     Column("new_chat_id", BigInteger, nullable=False),
     Column("migrated_at", _TIME, nullable=False, server_default=func.now()),
+    Column("announced", Boolean, nullable=False, server_default=text("false")),
 )
 
 promo_cancellations = Table(
@@ -124,7 +125,7 @@ deliveries = Table(
     ),
     CheckConstraint("channel IN ('telegram', 'email', 'push')", name="deliveries_channel"),
     Index("deliveries_message", "message_id", "position"),
-    Index("deliveries_due", "lane_rank", "due_at", postgresql_where=text("state = 'pending'")),
+    Index("deliveries_due", "channel", "lane_rank", "due_at", postgresql_where=text("state = 'pending'")),
     Index("deliveries_leased", "lease_until", postgresql_where=text("state = 'sending'")),
     Index("deliveries_unannounced", "updated_at", postgresql_where=text("NOT announced")),
 )
