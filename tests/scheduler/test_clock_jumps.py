@@ -36,7 +36,7 @@ async def _scheduler(broker: Nats, database: str, clock: Path, folder: Path) -> 
         "NATS_URL": broker.url,
         "SCHEDULER_DATABASE_URL": database,
         "LISTEN": f"127.0.0.1:{free_port()}",
-        "PROMO_INTERVAL_HOURS": str(1 / 3600),
+        "PROMO_INTERVAL_HOURS": str(1 / 6),
         "PROMO_CHAT_IDS": CHATS,
     }
     with (folder / "scheduler.log").open("ab") as log:
@@ -78,6 +78,6 @@ async def test_jumps_of_an_hour_post_each_slot_once(
         async for stored in bus.streams.read("PROMOS", "promos.due", up_to=cut["PROMOS"]):
             event = PromoDue.model_validate_json(stored.payload)
             due[event.schedule_id, event.slot.isoformat(), event.chat_id] += 1
-    assert len(posted) >= 3
+    assert len(posted) >= 2  # the first, and the latest that the jump made due
     assert set(due.values()) == {1}
     assert len(due) == 2 * len(posted)
