@@ -50,9 +50,9 @@ async def app(settings: GatewaySettings, service: Service) -> AsyncIterator[None
         announcer = handlers.Announcer(users, bus)
         await say_who_owns(users)
         async with (
-            in_background("announcing", announcer.run),
-            in_background("menu", menu(settings, bots, users, database, session).settle),
-            in_background("forgetting", lambda: forget(settings, update_log, idempotency)),
+            in_background(service, "announcing", announcer.run),
+            in_background(service, "menu", menu(settings, bots, users, database, session).settle),
+            in_background(service, "forgetting", lambda: forget(settings, update_log, idempotency)),
             consuming(bus, Attempts(database), bots, users, update_log, announcer.wake),
             serve(
                 application(
@@ -154,8 +154,14 @@ async def forget(settings: GatewaySettings, update_log: UpdateLog, idempotency: 
 
 
 @asynccontextmanager
-async def in_background(name: str, run: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
-    """Run something beside everything else; it is begun again when a dependency was away."""
+async def in_background(
+    service: Service,
+    name: str,
+    run: Callable[[], Awaitable[None]],
+    *,
+    again_seconds: float = AGAIN_SECONDS,
+) -> AsyncIterator[None]:
+    """Run something beside everything else, again when a dependency was away; if it breaks, stop."""
 
     async def keep_running() -> None:
         while True:
@@ -163,9 +169,17 @@ async def in_background(name: str, run: Callable[[], Awaitable[None]]) -> AsyncI
                 return await run()
             except AWAY as error:
                 log.warning("background_waits", what=name, error=type(error).__name__)
-                await asyncio.sleep(AGAIN_SECONDS)
+                await asyncio.sleep(again_seconds)
+
+    def broken(ended: asyncio.Task[None]) -> None:
+        if not ended.cancelled() and (error := ended.exception()) is not None:
+            log.error(
+                "background_broken", what=name, error=type(error).__name__, where=telemetry.where(error)
+            )
+            service.stop(f"{name} is broken")
 
     task = asyncio.create_task(keep_running(), name=name)
+    task.add_done_callback(broken)
     try:
         yield
     finally:

@@ -14,7 +14,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from services.gateway.app import app
+from services.gateway.app import app, in_background
 from services.gateway.settings import GatewaySettings, networks
 from shared import ids
 from shared.queries import ListPromos, PromoList
@@ -69,6 +69,22 @@ async def test_an_address_that_is_taken(
     taken.close()
 
 
+async def test_what_breaks_in_the_background_stops_the_service() -> None:
+    """Work beside the requests is begun again after an outage; a fault in it stops all."""
+    service, tries = Service("gateway"), 0
+
+    async def away_then_broken() -> None:
+        nonlocal tries
+        tries += 1
+        raise OSError if tries == 1 else KeyError("a fault")
+
+    async with in_background(service, "work", away_then_broken, again_seconds=0.01):
+        async with asyncio.timeout(5):
+            while service.exit_code == 0:
+                await asyncio.sleep(0.01)
+    assert tries == 2
+
+
 async def test_one_trace_from_the_request_on(gateway: Any) -> None:
     """A request's span continues its caller's trace, is named by the route, and carries no words."""
     exporter = InMemorySpanExporter()
@@ -83,6 +99,7 @@ async def test_one_trace_from_the_request_on(gateway: Any) -> None:
     await gateway.logged(1)
     await gateway.call("GET", "/promos?secret=very-private-words")
     spans = exporter.get_finished_spans()
+    exporter.shutdown()
     mine = {span.name for span in spans if f"{span.context.trace_id:032x}" == parent}
     assert {"POST /telegram/{bot}/webhook", "publish update.received", "handle gateway_updates"} <= mine
     assert any(name.startswith("command start") for name in mine)
