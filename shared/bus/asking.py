@@ -26,6 +26,7 @@ ReplyT = TypeVar("ReplyT", bound=Value)
 
 AT_ONCE = 64
 STOP_SECONDS = 10.0
+FLUSH_SECONDS = 2
 
 log = telemetry.logger(__name__)
 
@@ -79,6 +80,12 @@ class Answers:
             self._subscriptions.append(
                 await self._client.subscribe(subject, queue=queue, cb=self._receiver(answer))
             )
+        try:
+            # Whoever asks next must find somebody listening.
+            await self._client.flush(FLUSH_SECONDS)
+        except nats.errors.Error as error:
+            # The client subscribes again when it is connected again.
+            log.warning("answering_not_confirmed", error=type(error).__name__)
 
     async def stop(self) -> None:
         """Stop taking questions and finish those that run."""

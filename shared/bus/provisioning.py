@@ -4,11 +4,13 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 
+import nats.errors
 import nats.js.errors
 from nats.aio.client import Client
 from nats.js import JetStreamContext
 from nats.js.api import ConsumerConfig, StreamConfig
 
+from shared.bus.errors import BusUnavailable
 from shared.topology import DURABLES, STREAMS, Durable, Stream, durable_config, stream_config
 
 
@@ -36,9 +38,17 @@ class Provisioner:
     async def open(
         cls, url: str, *, replicas: int = 1, ack_wait_seconds: float | None = None
     ) -> AsyncIterator["Provisioner"]:
-        """Connect for the time of the work; `ack_wait_seconds` shortens every durable's, for tests."""
+        """Connect for the time of the work; `ack_wait_seconds` shortens every durable's, for tests.
+
+        Raises BusUnavailable when there is no connection.
+        """
         client = Client()
-        await client.connect(url, name="prepare", connect_timeout=2, max_reconnect_attempts=5)
+        try:
+            await client.connect(
+                url, name="prepare", connect_timeout=2, max_reconnect_attempts=1, error_cb=_keep_silent
+            )
+        except (nats.errors.Error, OSError) as error:
+            raise BusUnavailable(f"no connection to the broker ({type(error).__name__})") from None
         try:
             yield cls(client.jetstream(timeout=10), replicas=replicas, ack_wait_seconds=ack_wait_seconds)
         finally:
@@ -74,6 +84,10 @@ class Provisioner:
             return Change("durable", each.name, "unchanged")
         await self._api.add_consumer(each.stream, wanted)
         return Change("durable", each.name, "updated")
+
+
+async def _keep_silent(_error: Exception) -> None:
+    """Leave the telling to the exception: nats-py would log a traceback as well."""
 
 
 def _holds(held: StreamConfig | ConsumerConfig, wanted: StreamConfig | ConsumerConfig) -> bool:
