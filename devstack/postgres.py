@@ -8,6 +8,7 @@ outside the data folder is changed.
 import asyncio
 import importlib.util
 import os
+import pwd
 import secrets
 import shutil
 import signal
@@ -96,6 +97,7 @@ class Postgres:
         if self._data.exists():
             _check_data(self._data)
             return
+        _check_user(os.geteuid())
         # Renamed when it is whole: what an initdb that was cut short leaves behind looks like data.
         unfinished = self._folder / "data.unfinished"
         shutil.rmtree(unfinished, ignore_errors=True)
@@ -181,6 +183,16 @@ def _as_nobody() -> tuple[str, ...]:
         setpriv, f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups",
         f"--inh-caps={capability}", f"--ambient-caps={capability}", "--pdeathsig", "INT",
     )  # fmt: skip
+
+
+def _check_user(user: int) -> None:
+    try:
+        pwd.getpwuid(user)
+    except KeyError:
+        raise NotStarted(
+            f"PostgreSQL needs a user with a name, and id {user} has none here: add it to /etc/passwd, "
+            "or name another server in DATABASE_URL"
+        ) from None
 
 
 def _check_data(data: Path) -> None:

@@ -4,6 +4,8 @@ import asyncio
 import os
 import signal
 import socket
+import sys
+import tempfile
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -12,6 +14,8 @@ import pytest
 
 from devstack.postgres import NOBODY, Postgres
 from devstack.servers import NotStarted, free_port
+
+ROOT = Path(__file__).parents[2]
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may give folders away")
 
@@ -184,6 +188,37 @@ async def test_data_of_another_user_is_refused(tmp_path: Path) -> None:
     with pytest.raises(NotStarted, match=r"belongs to the user with id 1234, PostgreSQL would run as 65534"):
         async with Postgres.open(tmp_path):
             pass
+
+
+NAMELESS = """
+import asyncio, os, sys
+from pathlib import Path
+from devstack.postgres import Postgres
+from devstack.servers import NotStarted
+
+async def main(folder):
+    os.setuid(54_321)
+    try:
+        async with Postgres.open(folder):
+            pass
+    except NotStarted as error:
+        print(error)
+
+asyncio.run(main(Path(sys.argv[1])))
+"""
+
+
+@as_root
+async def test_a_user_without_a_name_is_told_so() -> None:
+    """A container may run under an id that no passwd file knows, and PostgreSQL will not."""
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        os.chown(folder, 54_321, 54_321)
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", NAMELESS, folder, cwd=ROOT, stdout=asyncio.subprocess.PIPE
+        )
+        said, _ = await process.communicate()
+
+    assert said.startswith(b"PostgreSQL needs a user with a name, and id 54321 has none here")
 
 
 @as_root
