@@ -14,6 +14,7 @@ from nats.js.api import (
 
 DEDUPE_WINDOW_SECONDS = 3600
 MIB = 1024 * 1024
+CHANNELS = ("telegram", "email", "push")
 
 
 @dataclass(frozen=True)
@@ -55,14 +56,16 @@ class Durable:
 
 
 STREAMS: tuple[Stream, ...] = (
-    Stream("PROMOS", ("promos.>",)),
-    Stream("CLICKS", ("clicks.>",)),
-    Stream("TRANSACTIONAL", ("messages.transactional.>",)),
-    Stream("CAMPAIGN", ("messages.campaign.>",)),
-    Stream("OUTCOMES", ("outcomes.>", "campaigns.changed")),
-    Stream("UPDATES", ("updates.>",)),
-    Stream("RECIPIENTS", ("recipients.>", "chats.changed.>")),
-    Stream("DLQ", ("dlq.>",)),
+    # Exactly the subjects that somebody consumes: what nobody would handle is refused, not forgotten.
+    Stream("PROMOS", ("promos.due", "promos.skipped", "promos.cancelled")),
+    Stream("CLICKS", ("clicks.pressed",)),
+    Stream("TRANSACTIONAL", tuple(f"messages.transactional.{channel}" for channel in CHANNELS)),
+    Stream("CAMPAIGN", tuple(f"messages.campaign.{channel}" for channel in CHANNELS)),
+    Stream("OUTCOMES", ("outcomes.*.*", "campaigns.changed")),
+    Stream("UPDATES", ("updates.*",)),
+    Stream("RECIPIENTS", ("recipients.changed.*", "chats.changed.*")),
+    Stream("DLQ", ("dlq.*",)),
+    Stream("DISCARDED", ("discarded.*",)),
     Stream(
         "ADVISORIES",
         (
@@ -90,7 +93,7 @@ DURABLES: tuple[Durable, ...] = (
             slowest_seconds=35.0,
         )
         for lane in ("transactional", "campaign")
-        for channel in ("telegram", "email", "push")
+        for channel in CHANNELS
     ),
     Durable("senders_presses", "CLICKS", ("clicks.pressed",), concurrency=4),
     Durable(
@@ -99,7 +102,7 @@ DURABLES: tuple[Durable, ...] = (
         (
             "dlq.senders_promos",
             *(f"dlq.senders_{lane}_{channel}"
-              for lane in ("transactional", "campaign") for channel in ("telegram", "email", "push")),
+              for lane in ("transactional", "campaign") for channel in CHANNELS),
         ),
         concurrency=1,
     ),

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import UUID
 
 import orjson
 
@@ -35,10 +36,10 @@ class Said:
         """Return the ids of the dead letters of every durable whose name begins so."""
         return {key for durable, keys in self._dead.items() if durable.startswith(prefix) for key in keys}
 
-    def bury(self, durable: str, event_key: str) -> None:
-        """Take note of a dead letter."""
-        self._dead[durable].add(event_key)
-        self.dead_letters += 1
+    def bury(self, durable: str, payload: bytes, event_key: str) -> None:
+        """Take note of a dead letter, under every name that it may go by."""
+        names = (event_key, _key(payload, event_key), _update(payload, event_key))
+        self._dead[durable].update(names)
 
 
 async def listen(bus: Bus, cut: dict[str, int]) -> Said:
@@ -51,27 +52,29 @@ async def listen(bus: Bus, cut: dict[str, int]) -> Said:
         said.updates.add(_update(stored.payload, stored.event_key))
     for stream in ("TRANSACTIONAL", "CAMPAIGN"):
         async for stored in bus.streams.read(stream, "messages.>", up_to=cut[stream]):
-            said.messages.add(stored.event_key)
+            said.messages.add(_key(stored.payload, stored.event_key))
     async for stored in bus.streams.read("PROMOS", "promos.due", up_to=cut["PROMOS"]):
-        said.messages.add(stored.event_key)
-        said.promos_due.add(stored.event_key)
+        said.messages.add(_key(stored.payload, stored.event_key))
+        said.promos_due.add(_key(stored.payload, stored.event_key))
     async for stored in bus.streams.read("OUTCOMES", "outcomes.>", up_to=cut["OUTCOMES"]):
         _outcome(said, best, stored)
     for key, (_, state) in best.items():
         said.promo_states.setdefault(state, set()).add(key)
+    async for given_up in bus.streams.read("DISCARDED", "discarded.*", up_to=cut["DISCARDED"]):
+        said.bury(given_up.subject.removeprefix("discarded."), given_up.payload, given_up.event_key)
     async for letter in bus.dead_letters.all():
-        said.bury(letter.durable, letter.event_key)
-        said.dead(letter.durable).add(_update(letter.payload, letter.event_key))
+        said.bury(letter.durable, letter.payload, letter.event_key)
+        said.dead_letters += 1
     async for _ in bus.streams.read("ADVISORIES", "$JS.EVENT.>", up_to=cut["ADVISORIES"]):
         said.advisories += 1
     return said
 
 
 def _press(said: Said, stored: Stored) -> None:
-    said.presses.add(stored.event_key)
+    said.presses.add(_key(stored.payload, stored.event_key))
     press = _read(stored.payload)
     # A press on a button is an update too; a deep link's update is in UPDATES already.
-    if press.get("source") == "button" and press.get("update_id") is not None:
+    if press.get("source", "button") == "button" and press.get("update_id") is not None:
         said.updates.add(_update(stored.payload, stored.event_key))
 
 
@@ -79,13 +82,24 @@ def _outcome(said: Said, best: dict[str, tuple[tuple[int, int, int], str]], stor
     outcome = _read(stored.payload)
     kind = stored.subject.split(".")[1]
     said.outcomes.add(stored.event_key)
-    said.deliveries.add(str(outcome.get("delivery_id")))
+    if "delivery_id" not in outcome:
+        # Not an outcome, whoever put it there: it is a dead letter of those who read outcomes.
+        return
+    said.deliveries.add(str(outcome["delivery_id"]))
     if outcome.get("promo"):
         # Sent always wins, otherwise the highest attempt, then the rank.
         key = str(outcome["message_id"])
         weight = (int(kind == "posted"), int(outcome.get("attempt", 0)), _RANKS[kind])
         if key not in best or weight > best[key][0]:
             best[key] = weight, _STATES.get(kind, kind)
+
+
+def _key(payload: bytes, otherwise: str) -> str:
+    """Name an event by its own id, as tables do; its headers may be missing, or be somebody else's."""
+    try:
+        return str(UUID(_read(payload)["id"]))
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return otherwise
 
 
 def _update(payload: bytes, event_key: str) -> str:

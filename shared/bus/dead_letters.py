@@ -1,7 +1,8 @@
 """Dead letters: what could not be handled, with everything needed to understand it and to try it again.
 
 The stream DLQ holds the open ones: replaying or discarding a letter removes it. A letter lies under
-`dlq.<durable>` with the original payload, byte for byte, and the original headers.
+`dlq.<durable>` with the original payload, byte for byte, and the original headers. The stream DISCARDED keeps
+those that somebody gave up, so that an audit can account for them.
 """
 
 from collections.abc import AsyncIterator
@@ -139,10 +140,26 @@ class DeadLetters:
             headers[EVENT] = letter.event
         with telemetry.span("replay dead letter", durable=letter.durable):
             await self._publisher.publish(letter.subject, letter.payload, headers | telemetry.inject())
-        await self.discard(letter)
+        await self._remove(letter)
 
     async def discard(self, letter: DeadLetter) -> None:
-        """Remove a letter for good; removing it twice is removing it once."""
+        """Give a letter up for good, and write down that it was; twice is once."""
+        headers = {
+            MSG_ID: f"discarded:{letter.durable}:{letter.event_key}~{letter.replay}",
+            EVENT_ID: letter.event_key,
+            REPLAY: str(letter.replay),
+            DURABLE: letter.durable,
+            REASON: letter.reason,
+            ORIGIN: letter.origin,
+        }
+        subject = f"discarded.{letter.durable}"
+        try:
+            await self._publisher.publish(subject, letter.payload, headers)
+        except TooLarge:
+            await self._publisher.publish(subject, b"", headers)
+        await self._remove(letter)
+
+    async def _remove(self, letter: DeadLetter) -> None:
         try:
             await self._stream.delete_msg(STREAM, letter.number)
         except nats.js.errors.NotFoundError:

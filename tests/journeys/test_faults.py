@@ -8,6 +8,8 @@ from collections import Counter
 from typing import Any
 from uuid import uuid4
 
+import nats
+import nats.js.errors
 import pytest
 
 from tests.journeys.conftest import World
@@ -182,6 +184,32 @@ async def test_poison_ends_in_the_dead_letters_and_is_replayed_by_command(world:
     await world.until(replayed)
     assert letters() == []
     await _balanced(world)
+
+
+async def test_garbage_that_bypasses_the_door_is_accounted_for(world: World) -> None:
+    """Whatever is put straight onto a subject ends as a dead letter or an outcome, and the books balance."""
+    client = await nats.connect(str(world.system.nats_url))
+    stream = client.jetstream()
+    expires = {"at": "2026-01-01T00:00:00Z", "expires_at": "2099-01-01T00:00:00Z", "channels": ["telegram"]}
+    unwritable = {**expires, "address": {"telegram_chat_id": 1001}, "template": "no_such_template"}
+    letters = world.running.audit()["dead_letters"]
+    for subject in (
+        "promos.due", "promos.cancelled", "clicks.pressed", "messages.transactional.telegram",
+        "messages.campaign.email", "outcomes.sent.telegram", "updates.5",
+    ):  # fmt: skip
+        for body in (b"", b"1", b"null", b"{}", b"\xff\x00", b'{"id": "x"}'):
+            await stream.publish(subject, body)
+        await stream.publish(subject, b"{}", headers={"Carillon-Event": "made.up"})
+    for _ in range(2):
+        body = json.dumps({**unwritable, "id": str(uuid4())}).encode()
+        await stream.publish("messages.transactional.telegram", body)
+    with pytest.raises(nats.js.errors.NoStreamResponseError):
+        await stream.publish("messages.transactional.fax", b"{}")
+    await client.close()
+    await _balanced(world)
+    audit = world.running.audit()
+    assert audit["dead_letters"] >= letters + 7 * 7
+    assert world.running.command("dlq", "discard", "--reason", "unparsable", "--json").returncode == 0
 
 
 async def test_the_audit_finds_a_row_that_is_gone(world: World) -> None:
