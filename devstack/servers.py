@@ -4,6 +4,7 @@ import asyncio
 import ctypes
 import fcntl
 import os
+import random
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable
@@ -11,6 +12,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
+_PORTS = Path("/proc/sys/net/ipv4/ip_local_port_range")
 HOLD_SECONDS = 10.0
 """How long a server whose parent was killed may take to end."""
 
@@ -19,10 +21,18 @@ class NotStarted(Exception):
     """A server did not start; the message says why in one line."""
 
 
-def free_port(host: str = "127.0.0.1") -> int:
-    """Ask the operating system for a port that nobody uses."""
+def free_port() -> int:
+    """Find a port that nobody uses, below those that the system gives to outgoing connections.
+
+    One of theirs could be gone again before the server takes it, or while a killed server starts again.
+    """
+    lowest = int(_PORTS.read_text().split()[0]) if _PORTS.exists() else 32_768
+    for _ in range(100):
+        port = random.randrange(10_000, max(lowest, 10_001))  # noqa: S311 - a port is no secret
+        if is_free(port):
+            return port
     with socket.socket() as asked:
-        asked.bind((host, 0))
+        asked.bind(("127.0.0.1", 0))
         return int(asked.getsockname()[1])
 
 
