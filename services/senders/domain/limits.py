@@ -47,7 +47,7 @@ class Limits:
 
     def email(self) -> Limit:
         """Return the limit of all e-mail."""
-        return Limit.per("email", self.email_per_minute, 60.0, burst=5)
+        return Limit.per("email", self.email_per_minute, 60.0)
 
     def ahead(self, lane: Lane, shared: Limit) -> float:
         """Return how many seconds ahead a lane may reserve: a lower lane only two slots."""

@@ -83,8 +83,10 @@ class Delivery(Value):
     attempt: int
     tries: int
     greylists: int
+    faults: int
     resent: bool
     cancelled: bool
+    trace: str | None
 
     @property
     def next_channel(self) -> Channel | None:

@@ -36,7 +36,7 @@ _RESERVE = text("""
         SELECT now, greatest(now, shared_at) AS send_at, greatest(now, shared_at, own_at) AS free_at,
                coalesce(own_at, '-infinity') <= greatest(now, shared_at)
                AND greatest(now, shared_at) - now <= make_interval(secs => :ahead) AS go
-        FROM free, moment),
+        FROM free, moment WHERE moment.keys = cardinality(CAST(:keys AS text[]))),
     reserved AS (
         UPDATE governor g SET tat = greatest(l.tat, d.send_at) + make_interval(secs => l.step)
         FROM locked l, decided d WHERE g.key = l.key AND d.go RETURNING g.key)
@@ -76,8 +76,8 @@ class Governor:
             tolerances=[limit.tolerance for limit in limits],
             ahead=ahead,
         )
-        if row is None or row["go"] is None:
-            # Somebody emptied the table: the keys are added again next time.
+        if row is None:
+            # Somebody removed a key: it is added again next time.
             self._known.clear()
             return Reservation(go=False, wait=0.05)
         return Reservation(go=row["go"], wait=max(0.0, row["wait"]))

@@ -24,11 +24,13 @@ class Ledger:
         self._lease_seconds = lease_seconds
         self._hold_seconds = hold_seconds
 
-    async def accept(self, request: Request, *, replay: bool = False) -> UUID | None:
+    async def accept(
+        self, request: Request, *, replay: bool = False, trace: str | None = None
+    ) -> UUID | None:
         """Write a message down with its first delivery; return the delivery that is to be worked on now.
 
         None when the message has been attempted already, or is not to be sent yet: then its row says what
-        comes next. A replay takes a dead letter up again.
+        comes next. A replay takes a dead letter up again. `trace` is the message's `traceparent`.
         """
         delivery_id = delivery_of(request.id, request.channels[0])
         async with self._database.begin() as connection:
@@ -42,6 +44,7 @@ class Ledger:
                     "campaign_id": request.campaign_id,
                     "request": request.model_dump_json(),
                     "expires_at": request.expires_at,
+                    "trace": trace,
                 },
             )
             if is_new.first():
@@ -119,10 +122,15 @@ class Ledger:
             if written.first():
                 await self._note(connection, delivery.id, attempt, State.PENDING, again.reason, None)
 
-    async def postpone(self, delivery: Delivery, seconds: float, reason: str) -> None:
-        """Let a delivery that was not claimed wait; nothing is counted."""
+    async def postpone(self, delivery: Delivery, seconds: float, reason: str, *, faults: int = 0) -> None:
+        """Let a delivery that was not claimed wait; `faults` are counted, and nothing else."""
         await self._database.execute(
-            sql.POSTPONE, id=delivery.id, attempt=delivery.attempt, seconds=seconds, reason=reason
+            sql.POSTPONE,
+            id=delivery.id,
+            attempt=delivery.attempt,
+            seconds=seconds,
+            reason=reason,
+            faults=faults,
         )
 
     async def take_due(self, channel: Channel, limit: int) -> list[UUID]:
@@ -149,7 +157,7 @@ class Ledger:
         await self._database.execute(sql.ANNOUNCED, id=delivery_id, state=state, attempt=attempt)
 
     async def settle(self, delivery_id: UUID, bot: str, chat_id: int, message_id: int | None) -> UUID | None:
-        """Take a press as proof that an ambiguous delivery arrived, if chat and bot are its own."""
+        """Take a press as proof that an unanswered delivery arrived, if chat and bot are its own."""
         async with self._database.begin() as connection:
             settled = await connection.execute(
                 sql.SETTLE,
@@ -220,6 +228,7 @@ class Ledger:
                     "position": position,
                     "lane_rank": LANE_RANK[request.lane],
                     "not_before": not_before,
+                    "expires_at": request.expires_at,
                 }
             ),
         )
@@ -258,6 +267,8 @@ def _delivery(row: RowMapping) -> Delivery:
         attempt=row["attempt"],
         tries=row["tries"],
         greylists=row["greylists"],
+        faults=row["faults"],
         resent=row["resent"],
         cancelled=row["cancelled"],
+        trace=row["trace"],
     )

@@ -3,15 +3,17 @@
 from sqlalchemy import text
 
 ADD_MESSAGE = text("""
-    INSERT INTO messages (id, lane, user_id, template, campaign_id, request, expires_at)
-    VALUES (:id, :lane, :user_id, :template, :campaign_id, CAST(:request AS jsonb), :expires_at)
+    INSERT INTO messages (id, lane, user_id, template, campaign_id, request, expires_at, trace)
+    VALUES (:id, :lane, :user_id, :template, :campaign_id, CAST(:request AS jsonb), :expires_at, :trace)
     ON CONFLICT (id) DO NOTHING RETURNING id""")
 
 # A new delivery is held by whoever adds it: the poller takes it only when that process is gone.
 ADD_DELIVERY = text("""
     INSERT INTO deliveries (id, message_id, channel, position, lane_rank, state, due_at)
     VALUES (:id, :message_id, :channel, :position, :lane_rank, 'pending',
-            coalesce(CAST(:not_before AS timestamptz), now() + make_interval(secs => :hold)))
+            least(CAST(:not_before AS timestamptz), CAST(:expires_at AS timestamptz),
+                  CASE WHEN CAST(:not_before AS timestamptz) IS NULL
+                  THEN now() + make_interval(secs => :hold) END))
     ON CONFLICT (id) DO NOTHING""")
 
 # What came before and was never attempted: its handler failed or died, and this one goes on.
@@ -26,7 +28,7 @@ REVIVE = text("""
     WHERE message_id = :message_id AND state = 'failed' AND reason = 'dead_letter' RETURNING id""")
 
 _COLUMNS = """
-    d.id, d.channel, d.position, d.attempt, d.tries, d.greylists, d.resent, m.request,
+    d.id, d.channel, d.position, d.attempt, d.tries, d.greylists, d.faults, d.resent, m.request, m.trace,
     EXISTS (SELECT 1 FROM promo_cancellations c
             WHERE m.lane = 'promo' AND c.schedule_id = CAST(m.request -> 'promo' ->> 'schedule_id' AS uuid)
               AND (c.promo_id IS NULL OR c.promo_id = m.request -> 'promo' ->> 'promo_id')
@@ -46,16 +48,20 @@ FINISH = text("""
            lease_until = NULL, announced = false, updated_at = now()
     WHERE id = :id AND attempt = :attempt AND state IN ('pending', 'sending') RETURNING id""")
 
-WAIT = text("""
-    UPDATE deliveries SET state = 'pending', reason = :reason, lease_until = NULL, updated_at = now(),
-           due_at = now() + make_interval(secs => :seconds), tries = tries + :tries,
-           greylists = greylists + :greylists, resent = resent OR :resent
-    WHERE id = :id AND attempt = :attempt AND state = 'sending' RETURNING id""")
+# A wait ends when the message expires: then it is time to say so.
+_IN_SECONDS = """least(now() + make_interval(secs => :seconds),
+                       (SELECT expires_at FROM messages m WHERE m.id = message_id))"""
 
-POSTPONE = text("""
-    UPDATE deliveries SET due_at = now() + make_interval(secs => :seconds), reason = :reason,
+WAIT = text(f"""
+    UPDATE deliveries SET state = 'pending', reason = :reason, lease_until = NULL, updated_at = now(),
+           due_at = {_IN_SECONDS}, tries = tries + :tries,
+           greylists = greylists + :greylists, resent = resent OR :resent
+    WHERE id = :id AND attempt = :attempt AND state = 'sending' RETURNING id""")  # noqa: S608 - a constant
+
+POSTPONE = text(f"""
+    UPDATE deliveries SET due_at = {_IN_SECONDS}, reason = :reason, faults = faults + :faults,
            updated_at = now()
-    WHERE id = :id AND attempt = :attempt AND state = 'pending'""")
+    WHERE id = :id AND attempt = :attempt AND state = 'pending'""")  # noqa: S608 - a constant
 
 TAKE_DUE = text("""
     WITH due AS (
@@ -71,7 +77,7 @@ ABANDONED = text(f"""
 
 _OUTCOME = """
     SELECT d.id, d.message_id, d.channel, d.position, d.state, d.attempt, d.reason, d.provider_message_id,
-           d.bot, d.chat_id, d.resent, m.request
+           d.bot, d.chat_id, d.resent, m.request, m.trace
     FROM deliveries d JOIN messages m ON m.id = d.message_id"""
 
 UNANNOUNCED = text(f"""
@@ -83,10 +89,12 @@ OUTCOME = text(f"{_OUTCOME} WHERE d.id = :id AND NOT d.announced")
 ANNOUNCED = text("""
     UPDATE deliveries SET announced = true WHERE id = :id AND state = :state AND attempt = :attempt""")
 
+# A press may come before anybody has noticed that the send is in doubt.
 SETTLE = text("""
-    UPDATE deliveries SET state = 'sent', reason = 'settled', announced = false, updated_at = now(),
+    UPDATE deliveries SET state = 'sent', reason = 'settled', lease_until = NULL, announced = false,
+           updated_at = now(),
            provider_message_id = coalesce(:message_id, provider_message_id)
-    WHERE id = :id AND state = 'ambiguous' AND bot = :bot AND chat_id = :chat_id
+    WHERE id = :id AND state IN ('ambiguous', 'sending') AND bot = :bot AND chat_id = :chat_id
     RETURNING attempt, provider_message_id""")
 
 ADD_CANCELLATION = text("""

@@ -93,6 +93,7 @@ messages = Table(
     Column("campaign_id", Uuid),
     Column("request", JSONB, nullable=False),
     Column("expires_at", _TIME, nullable=False),
+    Column("trace", Text),  # the traceparent of its request
     Column("created_at", _TIME, nullable=False, server_default=func.now()),
     CheckConstraint("lane IN ('transactional', 'promo', 'campaign')", name="messages_lane"),
     Index("messages_campaign", "campaign_id", postgresql_where=text("campaign_id IS NOT NULL")),
@@ -110,6 +111,7 @@ deliveries = Table(
     Column("attempt", Integer, nullable=False, server_default="0"),
     Column("tries", Integer, nullable=False, server_default="0"),
     Column("greylists", Integer, nullable=False, server_default="0"),
+    Column("faults", Integer, nullable=False, server_default="0"),
     Column("resent", Boolean, nullable=False, server_default=text("false")),
     Column("due_at", _TIME, nullable=False),
     Column("lease_until", _TIME),
@@ -148,6 +150,7 @@ governor = Table(
     Column("tat", _TIME, nullable=False),
     Column("paused_until", _TIME),
     Column("paused_at", _TIME),
+    Index("governor_paused", "paused_at", postgresql_where=text("paused_at IS NOT NULL")),
 )
 
 campaigns = Table(
@@ -164,6 +167,7 @@ campaigns = Table(
     Column("expires_at", _TIME, nullable=False),
     Column("intended", Integer, nullable=False),
     Column("expanded", Integer, nullable=False, server_default="0"),
+    Column("looked_at", _TIME),  # when a round last asked whether it is to be expanded
     Column("checksum", Text, nullable=False),
     Column("created_at", _TIME, nullable=False, server_default=func.now()),
     CheckConstraint("status IN ('running', 'paused', 'cancelled', 'done')", name="campaigns_status"),

@@ -170,8 +170,15 @@ def test_styles_are_kept_letter_by_letter(source: str) -> None:
         return
     before = {style: _letters(parsed, style) for style in ("bold", "italic", "strikethrough", "spoiler")}
     normalised = normalise_whole(parsed)
+    if _codes(parsed) != _codes(normalised):
+        # Code within a link is no longer code, and takes part in styles again.
+        return
     for style, letters in before.items():
         assert _letters(normalised, style) == letters
+
+
+def _codes(formatted: Formatted) -> int:
+    return sum(each.type in ("code", "pre") for each in formatted.entities)
 
 
 def _letters(formatted: Formatted, style: str) -> list[str]:
