@@ -1,0 +1,92 @@
+"""A campaign to a list: expanded into messages whatever breaks, each sent once, at the full rate."""
+
+import asyncio
+import time
+from typing import Any
+from uuid import uuid4
+
+from services.senders import api, handlers
+from services.senders.domain.limits import Limits
+from shared.bus import BusUnavailable
+from shared.events import CampaignChanged, Channel, Event, MessageRequested, MessageSent
+from shared.queries import CampaignRecipient, CreateCampaign, GetCampaign
+
+
+def campaign(house: Any, count: int) -> CreateCampaign:
+    """Return a command to send to so many chats, from 1000 on."""
+    for number in range(count):
+        house.chat(1000 + number)
+    return CreateCampaign.model_validate(
+        {
+            "campaign_id": uuid4(), "channels": (Channel.TELEGRAM,), "body": {"text": "News"},
+            "expires_at": house.asked().expires_at,
+            "recipients": [CampaignRecipient(address={"telegram_chat_id": 1000 + n}) for n in range(count)],
+        }
+    )  # fmt: skip
+
+
+class Stream:
+    """Takes what is published, and hands requests to the house, side by side, each of them twice."""
+
+    def __init__(self, house: Any) -> None:
+        self.house = house
+        self.published = 0
+        self.away_at = -1
+        self.tasks: set[asyncio.Task[Any]] = set()
+
+    async def publish(self, event: Event) -> None:
+        """Take an event; the broker is away once, at the number that is set."""
+        if isinstance(event, MessageRequested):
+            self.published += 1
+            if self.published == self.away_at:
+                raise BusUnavailable("away")
+            for _ in range(2):
+                self.tasks.add(asyncio.create_task(self.house.handle(event)))
+        else:
+            self.house.told.append(event)
+
+
+def on_a_stream(house: Any, limits: Limits | None = None) -> Stream:
+    """Put the house between a stream's two ends."""
+    stream = Stream(house)
+    announcer = handlers.Announcer(stream.publish, house.ledger, house.recipients, house.campaigns)
+    house.desk = house.replica(limits, announcer=announcer, publish=stream.publish)
+    return stream
+
+
+async def done(house: Any, campaign_id: Any) -> Any:
+    """Wait until a campaign is done, and return its view."""
+    async with asyncio.timeout(20):
+        while (view := await api.get_campaign(GetCampaign(campaign_id=campaign_id), house.campaigns)).pending:
+            await asyncio.sleep(0.05)
+        while not any(event.status == "done" for event in house.of(CampaignChanged)):
+            await asyncio.sleep(0.05)
+    return view
+
+
+async def test_an_interrupted_expansion_neither_doubles_nor_skips(house: Any) -> None:
+    """When the broker fails in mid-part and every request comes twice, each chat is told exactly once."""
+    stream, command = on_a_stream(house), campaign(house, 130)
+    stream.away_at = 60
+    await house.campaigns.add(command)
+    async with house.rounds():
+        view = await done(house, command.campaign_id)
+        await asyncio.gather(*stream.tasks)
+    assert (view.sent, view.intended) == (130, 130)
+    assert stream.published > 130
+    assert [len(house.texts(1000 + number)) for number in range(130)] == [1] * 130
+    assert len(house.of(MessageSent)) == 130
+
+
+async def test_a_campaign_uses_the_whole_rate(house: Any) -> None:
+    """100 chats at 40 per second take at least what the rate demands, and little more."""
+    on_a_stream(house, Limits(bot_per_second=40))
+    command = campaign(house, 100)
+    await house.campaigns.add(command)
+    began = time.monotonic()
+    async with house.rounds():
+        while house.telegram.cloud.records.sent.total < 100 and time.monotonic() - began < 15:
+            await asyncio.sleep(0.02)
+    moments = [sent.arrived.monotonic for _, sent in house.telegram.cloud.records.sent.since(0)]
+    assert len(moments) == 100
+    assert 2.3 < moments[-1] - moments[0] < 3.6

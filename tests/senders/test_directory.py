@@ -1,0 +1,150 @@
+"""The recipients' directory and what senders answers: idempotent by value, told after every change."""
+
+import asyncio
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from services.senders import api
+from shared.bus import Refusal
+from shared.events import Channel, PushSubscription, RecipientChanged
+from shared.queries import (
+    AddPushSubscription,
+    CampaignRecipient,
+    CreateCampaign,
+    GetCampaign,
+    GetMessage,
+    GetRecipient,
+    ListTemplates,
+    PutRecipient,
+)
+
+
+async def put(house: Any, **fields: Any) -> Any:
+    """Let senders answer a PutRecipient."""
+    command = PutRecipient(cause=uuid4(), **fields)
+    return await api.put_recipient(command, house.recipients, house.desk.announcer.recipients)
+
+
+async def add(house: Any, user_id: UUID, endpoint: str = "https://push.example/1") -> Any:
+    """Let senders answer an AddPushSubscription."""
+    subscription = PushSubscription(endpoint=endpoint, p256dh="p", auth="a")
+    command = AddPushSubscription(cause=uuid4(), user_id=user_id, subscription=subscription)
+    return await api.add_push_subscription(command, house.recipients, house.desk.announcer.recipients)
+
+
+async def test_a_recipient_changes_by_value(house: Any) -> None:
+    """What changes nothing makes no version and tells nothing; null leaves a field as it is."""
+    user_id = uuid4()
+    assert (await put(house, user_id=user_id, email="a@example.org", telegram_chat_id=2**40)).version == 1
+    assert (await put(house, user_id=user_id, email="a@example.org")).version == 1
+    changed = await put(house, user_id=user_id, opted_out=True)
+    assert (changed.version, changed.email, changed.telegram_chat_id) == (2, "a@example.org", 2**40)
+    assert (await put(house, user_id=user_id, opted_out=False)).opted_out is False
+    assert [event.version for event in house.of(RecipientChanged)] == [1, 2, 3]
+    assert await api.get_recipient(GetRecipient(user_id=user_id), house.recipients) == await put(
+        house, user_id=user_id
+    )
+
+
+async def test_the_same_command_side_by_side_is_one_version(house: Any) -> None:
+    """A command that is repeated while the first one runs changes nothing twice."""
+    user_id = uuid4()
+    views = await asyncio.gather(*(put(house, user_id=user_id, email="a@example.org") for _ in range(8)))
+    assert {view.version for view in views} == {1}
+
+
+async def test_an_endpoint_belongs_to_its_newest_owner(house: Any) -> None:
+    """A browser's subscription moves with the browser, and is kept once."""
+    ann, ben = uuid4(), uuid4()
+    first = await add(house, ann)
+    assert (await add(house, ann)).version == first.version
+    assert len((await add(house, ben)).push_subscriptions) == 1
+    assert await house.recipients.subscriptions(ann) == []
+
+
+@pytest.mark.parametrize(
+    "email", ["nobody", "a@b", "a b@example.org", "a@example.org\nBcc: x@example.org", ""]
+)
+async def test_an_address_that_cannot_be_is_refused(house: Any, email: str) -> None:
+    """An e-mail address that cannot be one is refused, and nobody is made."""
+    user_id = uuid4()
+    with pytest.raises(Refusal) as refused:
+        await put(house, user_id=user_id, email=email)
+    assert refused.value.status == 422
+    assert await house.recipients.view(user_id) is None
+
+
+async def test_a_subscription_without_tls_is_refused(house: Any) -> None:
+    """An endpoint that is no https: URL is refused."""
+    with pytest.raises(Refusal) as refused:
+        await add(house, uuid4(), "http://push.example/1")
+    assert refused.value.status == 422
+
+
+async def test_what_is_unknown_is_404(house: Any) -> None:
+    """Unknown messages, recipients and campaigns are refused with 404."""
+    for asking in (
+        api.get_message(GetMessage(message_id=uuid4()), house.ledger),
+        api.get_recipient(GetRecipient(user_id=uuid4()), house.recipients),
+        api.get_campaign(GetCampaign(campaign_id=uuid4()), house.campaigns),
+    ):
+        with pytest.raises(Refusal) as refused:
+            await asking
+        assert refused.value.status == 404
+
+
+async def test_templates_are_listed_with_what_they_need(house: Any) -> None:
+    """The three alerts are listed for each channel, with the variables that they require."""
+    listed = {
+        each.name: each.required
+        for each in (await api.list_templates(ListTemplates(), house.desk.templates)).items
+    }
+    assert {"position_failure_entry", "position_failure_sl", "position_failure_tp"} <= set(listed)
+    assert set(listed["position_failure_entry"][Channel.PUSH]) == {"instrument", "side", "approval_id"}
+
+
+def campaign(house: Any, count: int = 3, **fields: Any) -> CreateCampaign:
+    """Return a command to tell some chats something."""
+    plain: dict[str, Any] = {
+        "campaign_id": uuid4(), "channels": (Channel.TELEGRAM,), "body": {"text": "News"},
+        "expires_at": house.asked().expires_at,
+        "recipients": [CampaignRecipient(address={"telegram_chat_id": 1000 + n}) for n in range(count)],
+    }  # fmt: skip
+    return CreateCampaign.model_validate(plain | fields)
+
+
+async def test_a_campaign_is_made_once(house: Any) -> None:
+    """The same campaign again is the same; another list or text under its id is refused with 409."""
+    command = campaign(house)
+    for _ in range(2):
+        view = await api.create_campaign(command, house.campaigns, house.desk.templates)
+        assert (view.intended, view.pending, view.status) == (3, 3, "running")
+    for other in ({"body": {"text": "Other news"}}, {"recipients": command.recipients[:2]}):
+        with pytest.raises(Refusal) as refused:
+            await api.create_campaign(
+                campaign(house, campaign_id=command.campaign_id, **other),
+                house.campaigns,
+                house.desk.templates,
+            )
+        assert refused.value.status == 409
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"template": "no_such_template", "body": None},
+        {"template": "position_failure_tp"},
+        {"body": None},
+        {"recipients": [CampaignRecipient()]},
+    ],
+    ids=["unknown_template", "template_and_body", "nothing_to_say", "nobody"],
+)
+async def test_a_senseless_campaign_is_refused(house: Any, wrong: Any) -> None:
+    """A campaign that cannot be sent is refused at once, and not written down."""
+    command = campaign(house, **wrong)
+    with pytest.raises(Refusal) as refused:
+        await api.create_campaign(command, house.campaigns, house.desk.templates)
+    assert refused.value.status == 422
+    assert await house.campaigns.get(command.campaign_id) is None
