@@ -165,6 +165,7 @@ def _policy(settings: SendersSettings) -> Policy:
     return Policy(
         no_effect_seconds=settings.send_retry_seconds,
         greylist_seconds=settings.greylist_seconds,
+        unforeseen_seconds=settings.retry_seconds,
         down_seconds=settings.provider_down_seconds,
         stopped_seconds=settings.provider_stopped_seconds,
     )

@@ -1,14 +1,19 @@
 """What senders takes from the environment."""
 
+from email.utils import parseaddr
 from typing import Annotated, Literal, Self
 
+from py_vapid import Vapid02, VapidException  # type: ignore[import-untyped]  # it ships no types
 from pydantic import AfterValidator, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import NoDecode
 
 from shared.bots import BotSettings
-from shared.settings import check_url
+from shared.settings import check_seconds, check_url
 
-Seconds = Annotated[tuple[float, ...], NoDecode]
+Duration = Annotated[float, AfterValidator(check_seconds)]
+Seconds = Annotated[
+    tuple[Duration, ...], NoDecode, Field(description="numbers of seconds above 0, such as 1,2,4")
+]
 _URL = AfterValidator(lambda url: check_url(url, "http", "https"))
 
 
@@ -39,14 +44,14 @@ class SendersSettings(BotSettings):
     telegram_group_per_minute: float = Field(default=20.0, gt=1)
     email_per_minute: float = Field(default=100.0, gt=0)
 
-    send_lease_seconds: float = Field(default=90.0, gt=0)
+    send_lease_seconds: Duration = 90.0
     """How long a claimed send may stay unanswered; longer than any provider's time-out."""
-    send_hold_seconds: float = Field(default=60.0, gt=0)
+    send_hold_seconds: Duration = 60.0
     """How long whoever works on a delivery keeps others off it."""
     send_retry_seconds: Seconds = (1.0, 2.0, 4.0)
     greylist_seconds: Seconds = (300.0, 900.0, 3600.0, 14_400.0)
-    provider_down_seconds: float = Field(default=5.0, gt=0)
-    provider_stopped_seconds: float = Field(default=60.0, gt=0)
+    provider_down_seconds: Duration = 5.0
+    provider_stopped_seconds: Duration = 60.0
 
     @field_validator("send_retry_seconds", "greylist_seconds", mode="before")
     @classmethod
@@ -59,6 +64,32 @@ class SendersSettings(BotSettings):
         if value and not value.startswith(("mailto:", "https://")):
             raise ValueError("expected a mailto: or https: URL")
         return value
+
+    @field_validator("push_vapid_private_key")
+    @classmethod
+    def _signs(cls, value: SecretStr | None) -> SecretStr | None:
+        if value and value.get_secret_value():
+            try:
+                Vapid02.from_string(value.get_secret_value())
+            except (VapidException, ValueError, TypeError):
+                raise ValueError("expected a P-256 private key in base64url, raw or DER") from None
+        return value
+
+    @field_validator("smtp_from")
+    @classmethod
+    def _is_sender(cls, value: str | None) -> str | None:
+        if value and not all(parseaddr(value)[1].partition("@")):
+            raise ValueError("expected local@domain or Name <local@domain>")
+        return value
+
+    @model_validator(mode="after")
+    def _lease_outlasts_calls(self) -> Self:
+        if self.send_lease_seconds <= self.telegram_timeout_seconds:
+            raise ValueError(
+                f"SEND_LEASE_SECONDS is '{self.send_lease_seconds:g}'; "
+                f"expected more than TELEGRAM_TIMEOUT_SECONDS ({self.telegram_timeout_seconds:g})"
+            )
+        return self
 
     @model_validator(mode="after")
     def _channels_are_whole(self) -> Self:

@@ -4,9 +4,14 @@ A key's `tat` is the theoretical arrival time of its next slot. A limit of n per
 interval period / n and the tolerance (b - 1) * interval: any window of one period then holds at most n + b.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from shared.events import Lane
+from shared.events import Channel, Lane
+
+MINUTES_AHEAD = 3
+LEAST_AHEAD = 100
+MOST_AHEAD = 3000
 
 
 @dataclass(frozen=True)
@@ -52,6 +57,12 @@ class Limits:
     def ahead(self, lane: Lane, shared: Limit) -> float:
         """Return how many seconds ahead a lane may reserve: a lower lane only two slots."""
         return 1.0 if lane is Lane.TRANSACTIONAL else min(1.0, 2 * shared.interval)
+
+    def work_ahead(self, channels: Sequence[Channel]) -> int:
+        """Return how many campaign messages may wait: some minutes of the slowest channel's work."""
+        rates = {Channel.TELEGRAM: 60 * self.bot_per_second, Channel.EMAIL: self.email_per_minute}
+        slowest = min(rates.get(channel, MOST_AHEAD) for channel in channels)
+        return round(min(max(MINUTES_AHEAD * slowest, LEAST_AHEAD), MOST_AHEAD))
 
 
 @dataclass(frozen=True)

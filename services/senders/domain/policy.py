@@ -19,6 +19,7 @@ class Policy:
 
     no_effect_seconds: tuple[float, ...] = (1.0, 2.0, 4.0)
     greylist_seconds: tuple[float, ...] = (300.0, 900.0, 3600.0, 14_400.0)
+    unforeseen_seconds: tuple[float, ...] = (1.0, 2.0, 4.0, 8.0, 16.0)
     down_seconds: float = 5.0
     stopped_seconds: float = 60.0
     throttled_seconds: float = 1.0
@@ -94,6 +95,13 @@ def _later(delivery: Delivery, answer: Later, policy: Policy, *, provider_down: 
     if delivery.tries >= len(policy.no_effect_seconds):
         return Finish(State.FAILED, "unreachable", chain_goes_on=True)
     return Again(policy.no_effect_seconds[delivery.tries], answer.kind, counted="try")
+
+
+def unforeseen(delivery: Delivery, policy: Policy) -> Decision:
+    """Decide about an attempt that broke before it was claimed: nothing was sent."""
+    if delivery.faults >= len(policy.unforeseen_seconds):
+        return Finish(State.FAILED, "unforeseen", chain_goes_on=True)
+    return Again(policy.unforeseen_seconds[delivery.faults], "unforeseen")
 
 
 @dataclass

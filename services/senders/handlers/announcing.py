@@ -10,6 +10,7 @@ from uuid import UUID
 from sqlalchemy import RowMapping
 
 from services.senders.domain.requests import Request
+from services.senders.handlers.tracing import of_message
 from services.senders.store import Campaigns, Ledger, Recipients
 from shared import metrics
 from shared.events import (
@@ -90,7 +91,8 @@ class Announcer:
         """Tell every outcome that a crash left untold; return how many."""
         rows = await self._ledger.unannounced(older_than=older_than)
         for row in rows:
-            await self._tell(row)
+            with of_message(row["trace"]):
+                await self._tell(row)
         return len(rows)
 
     async def recipients(self) -> None:

@@ -2,28 +2,28 @@
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from uuid import UUID
 
 from services.senders.channels import Channel as Sender
-from services.senders.domain.limits import Limit, Limits, Reservation
-from services.senders.domain.policy import Again, Circuit, Finish, Policy, decide
+from services.senders.domain.limits import Limits, Reservation
+from services.senders.domain.policy import Again, Circuit, Finish, Policy, decide, unforeseen
 from services.senders.domain.requests import Delivery
 from services.senders.domain.sending import (
     Answer,
     Content,
     Later,
-    Migrated,
     Outgoing,
-    Refused,
     Sent,
     Stopped,
     Target,
 )
 from services.senders.handlers.announcing import Announcer, Publish
+from services.senders.handlers.learning import Lessons
 from services.senders.handlers.reaching import Reached, Unreachable, reach
+from services.senders.handlers.tracing import of_message
 from services.senders.handlers.writing import Unwritable, write
 from services.senders.store import Governor, Ledger, Recipients
 from shared import metrics, telemetry
@@ -52,6 +52,11 @@ class Desk:
     default_bot: str | None
     circuit: Circuit = field(default_factory=Circuit)
 
+    @property
+    def lessons(self) -> Lessons:
+        """What answers teach, for every replica."""
+        return Lessons(self.governor, self.recipients, self.limits, self.policy)
+
     async def send(self, delivery_id: UUID) -> None:
         """Make the attempt that is due, and those on the channels that follow from it."""
         following: UUID | None = delivery_id
@@ -59,8 +64,20 @@ class Desk:
             delivery = await self.ledger.load(following)
             if delivery is None:
                 return
-            with telemetry.span("send delivery", channel=delivery.channel, lane=delivery.request.lane):
+            attributes = {"channel": delivery.channel, "lane": delivery.request.lane}
+            with of_message(delivery.trace), telemetry.span("send delivery", **attributes):
                 following = await self._attempt(delivery)
+
+    async def stumbled(self, delivery_id: UUID) -> None:
+        """Count an unforeseen failure; what had been claimed by then is left to its lease."""
+        delivery = await self.ledger.load(delivery_id)
+        if delivery is None:
+            return
+        decision = unforeseen(delivery, self.policy)
+        if isinstance(decision, Again):
+            await self.ledger.postpone(delivery, decision.seconds, decision.reason, faults=1)
+        else:
+            await self._finish(delivery, delivery.attempt, decision)
 
     async def _attempt(self, delivery: Delivery) -> UUID | None:
         """Make one attempt; return the next delivery of the chain, if that is to follow now."""
@@ -76,10 +93,10 @@ class Desk:
         began = time.monotonic()
         answer = await self._call(delivery, attempt, reached, content)
         metrics.SEND_SECONDS.labels(channel=delivery.channel).observe(time.monotonic() - began)
-        await self._take_note(delivery, reached, answer)
-        decision = decide(
-            delivery, answer, self.policy, provider_down=self.circuit.is_down(_provider(delivery, reached))
-        )
+        self.circuit.saw(reached.provider, str(delivery.id), answer)
+        await self.lessons.learn(reached, answer)
+        is_down = self.circuit.is_down(reached.provider)
+        decision = decide(delivery, answer, self.policy, provider_down=is_down)
         if isinstance(decision, Again):
             await self.ledger.wait(delivery, attempt, decision)
             return delivery.id if decision.seconds == 0 else None
@@ -105,7 +122,7 @@ class Desk:
 
     async def _slot(self, delivery: Delivery, reached: Reached) -> bool:
         """Reserve a slot and wait for it; False when the wait is long and became the row's due time."""
-        limits = self._limits(delivery, reached)
+        limits = reached.limits(self.limits)
         if not limits:
             return True
         kind = limits[-1].key.partition(":")[0]
@@ -124,11 +141,6 @@ class Desk:
         await self.ledger.postpone(delivery, reservation.wait, "rate_limit")
         return False
 
-    def _limits(self, delivery: Delivery, reached: Reached) -> Sequence[Limit]:
-        if delivery.channel is Channel.TELEGRAM and reached.bot and reached.chat_id is not None:
-            return [self.limits.bot(reached.bot), self.limits.chat(reached.bot, reached.chat_id)]
-        return [self.limits.email()] if delivery.channel is Channel.EMAIL else []
-
     async def _call(self, delivery: Delivery, attempt: int, reached: Reached, content: Content) -> Answer:
         """Call the provider: for push once per subscription, and sent if any took it."""
         answers: list[Answer] = []
@@ -136,50 +148,11 @@ class Desk:
             item = _outgoing(delivery, attempt, reached, target, content)
             answer = await self.senders[delivery.channel].send(item)
             answers.append(answer)
-            await self._note_subscription(target, answer)
+            await self.lessons.learn_of_subscription(target, answer)
         for kind in (Sent, Stopped, Later):
             if found := next((answer for answer in answers if isinstance(answer, kind)), None):
                 return found
         return answers[-1]
-
-    async def _note_subscription(self, target: Target, answer: Answer) -> None:
-        subscription = getattr(target, "subscription", None)
-        if subscription is None:
-            return
-        if isinstance(answer, Sent):
-            await self.recipients.subscription_worked(subscription.endpoint)
-        elif isinstance(answer, Refused) and answer.reason == "expired_subscription":
-            await self.recipients.delete_subscription(subscription.endpoint)
-            metrics.PUSH_EXPIRED.inc()
-
-    async def _take_note(self, delivery: Delivery, reached: Reached, answer: Answer) -> None:
-        """Remember for all replicas what an answer says about chat, bot and provider."""
-        provider = _provider(delivery, reached)
-        self.circuit.saw(provider, str(delivery.id), answer)
-        match answer:
-            case Later(seconds, "throttled") if reached.bot and reached.chat_id is not None:
-                await self._pause(reached.bot, reached.chat_id, seconds or 1.0)
-            case Stopped(reason):
-                log.error("channel_stopped", provider=provider, reason=reason)
-                metrics.RATE_LIMIT_PAUSES.labels(key="stopped").inc()
-                if limits := self._limits(delivery, reached):
-                    await self.governor.pause_key(limits[0].key, self.policy.stopped_seconds)
-            case Refused(reason, suppresses=True) if reached.bot and reached.chat_id is not None:
-                address = f"{reached.bot}:{reached.chat_id}"
-                await self.recipients.suppress(delivery.channel, address, reason)
-            case Refused(_, suppresses=True) if delivery.channel is Channel.EMAIL:
-                mailbox = getattr(reached.targets[0], "address", "")
-                await self.recipients.suppress(Channel.EMAIL, mailbox.casefold(), "bounced")
-            case Migrated(new_chat_id) if reached.bot and reached.chat_id is not None:
-                await self.recipients.migrate(reached.bot, reached.chat_id, new_chat_id)
-
-    async def _pause(self, bot: str, chat_id: int, seconds: float) -> None:
-        limit = self.limits.chat(bot, chat_id)
-        whole_bot = await self.governor.pause(
-            limit.key, seconds, bot_key=self.limits.bot(bot).key, chat_prefix=f"chat:{bot}:"
-        )
-        metrics.RATE_LIMIT_PAUSES.labels(key="bot" if whole_bot else "chat").inc()
-        log.warning("throttled", bot=bot, seconds=seconds, whole_bot=whole_bot)
 
     async def _finish(self, delivery: Delivery, attempt: int, end: Finish) -> UUID | None:
         counts, following = await self.ledger.finish(delivery, attempt, end)
@@ -190,10 +163,6 @@ class Desk:
             return None
         await self.announcer.outcome(delivery.id)
         return following
-
-
-def _provider(delivery: Delivery, reached: Reached) -> str:
-    return f"telegram:{reached.bot}" if delivery.channel is Channel.TELEGRAM else str(delivery.channel)
 
 
 def _outgoing(

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from services.senders.domain.requests import Request
 from services.senders.handlers.announcing import Announcer
 from services.senders.handlers.desk import Desk
+from services.senders.handlers.tracing import current
 from services.senders.store import Ledger
 from shared import metrics, telemetry
 from shared.bus import DeadLetter, Receipt
@@ -53,7 +54,7 @@ async def promo_due(event: PromoDue, receipt: Receipt, desk: Desk, queues: Queue
 
 async def _request(request: Request, receipt: Receipt, desk: Desk, queues: Queues) -> None:
     async with queues.turn(request):
-        delivery_id = await desk.ledger.accept(request, replay=receipt.replay > 0)
+        delivery_id = await desk.ledger.accept(request, replay=receipt.replay > 0, trace=current())
         if delivery_id is not None:
             metrics.MESSAGES_ENQUEUED.labels(priority=request.lane, channel=request.channels[0]).inc()
             await desk.send(delivery_id)
@@ -66,7 +67,7 @@ async def promo_cancelled(event: PromoCancelled, ledger: Ledger, announcer: Anno
 
 
 async def button_clicked(event: ButtonClicked, ledger: Ledger, announcer: Announcer) -> None:
-    """Settle an ambiguous delivery as sent: a press from its own chat and bot proves that it arrived."""
+    """Settle an unanswered delivery as sent: a press from its own chat and bot proves that it arrived."""
     if event.delivery_id is None or event.chat_id is None:
         return
     settled = await ledger.settle(event.delivery_id, event.bot, event.chat_id, event.message_id)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from services.senders.domain.limits import Limit, Limits
 from services.senders.domain.requests import Delivery, Recipient
 from services.senders.domain.sending import EmailTarget, PushTarget, Target, TelegramTarget
 from services.senders.store import Recipients
@@ -13,10 +14,22 @@ from shared.events import Channel, Lane
 class Reached:
     """The addresses of a delivery (several only for push), with the bot and chat of a Telegram one."""
 
+    channel: Channel
     targets: Sequence[Target]
     language: str | None = None
     bot: str | None = None
     chat_id: int | None = None
+
+    @property
+    def provider(self) -> str:
+        """Who takes it: what counts as down together."""
+        return f"{self.channel}:{self.bot}" if self.bot else str(self.channel)
+
+    def limits(self, limits: Limits) -> list[Limit]:
+        """Return the limits that it keeps, the one shared with others first."""
+        if self.bot and self.chat_id is not None:
+            return [limits.bot(self.bot), limits.chat(self.bot, self.chat_id)]
+        return [limits.email()] if self.channel is Channel.EMAIL else []
 
 
 @dataclass(frozen=True)
@@ -53,9 +66,9 @@ async def _chat(
     if chat_id is None or bot is None:
         return Unreachable("no_address")
     chat_id = await recipients.current_chat(bot, chat_id)
-    if reason := await recipients.suppressed(Channel.TELEGRAM, f"{bot}:{chat_id}"):
-        return Unreachable("blocked" if reason in ("blocked", "kicked") else reason)
-    return Reached([TelegramTarget(chat_id)], recipient.language, bot, chat_id)
+    if await recipients.suppressed(Channel.TELEGRAM, f"{bot}:{chat_id}"):
+        return Unreachable("blocked")
+    return Reached(Channel.TELEGRAM, [TelegramTarget(chat_id)], recipient.language, bot, chat_id)
 
 
 async def _mailbox(delivery: Delivery, recipient: Recipient, recipients: Recipients) -> Reached | Unreachable:
@@ -65,7 +78,7 @@ async def _mailbox(delivery: Delivery, recipient: Recipient, recipients: Recipie
         return Unreachable("no_address")
     if await recipients.suppressed(Channel.EMAIL, address.casefold()):
         return Unreachable("bounced")
-    return Reached([EmailTarget(address)], recipient.language)
+    return Reached(Channel.EMAIL, [EmailTarget(address)], recipient.language)
 
 
 async def _browsers(recipient: Recipient, recipients: Recipients) -> Reached | Unreachable:
@@ -74,4 +87,5 @@ async def _browsers(recipient: Recipient, recipients: Recipients) -> Reached | U
     subscriptions = await recipients.subscriptions(recipient.user_id)
     if not subscriptions:
         return Unreachable("no_address")
-    return Reached([PushTarget(each) for each in subscriptions], recipient.language)
+    targets = [PushTarget(each) for each in subscriptions]
+    return Reached(Channel.PUSH, targets, recipient.language)

@@ -22,8 +22,8 @@ AWAY_SECONDS = 2.0
 STOP_SECONDS = 35.0
 WORKERS = 32
 CHUNK = 100
-OPEN_AT_MOST = 3000
-"""A campaign is expanded some minutes of work ahead, so that pause and cancel act at once."""
+LAG = 5 * CHUNK
+"""So many of a campaign's messages may be in the stream that the ledger does not know yet."""
 
 log = telemetry.logger(__name__)
 
@@ -63,8 +63,16 @@ class Rounds:
         except Exception as error:  # noqa: BLE001 - the boundary of an attempt: its row stays due
             log.error("attempt_failed", delivery_id=str(delivery_id), error=type(error).__name__,
                       where=telemetry.where(error))  # fmt: skip
+            if not _is_away(error):
+                await self._stumbled(delivery_id)
         finally:
             self._running[channel].pop(delivery_id, None)
+
+    async def _stumbled(self, delivery_id: UUID) -> None:
+        try:
+            await self._desk.stumbled(delivery_id)
+        except Exception as error:  # noqa: BLE001 - as above
+            log.error("attempt_not_counted", delivery_id=str(delivery_id), error=type(error).__name__)
 
     async def _abandoned(self) -> None:
         """Decide about sends that nobody answered: their process died, or stands still."""
@@ -88,17 +96,30 @@ class Rounds:
     async def _expand(self) -> None:
         """Publish the next part of a campaign's list, when the one before is nearly done."""
         async with self._campaigns.expanding(CHUNK) as expansion:
-            if expansion is None or expansion.campaign["open"] >= OPEN_AT_MOST:
+            if expansion is None or not await self._has_room(expansion):
                 return
             requests = [_item(expansion, row) for row in expansion.chunk]
             await asyncio.gather(*(self._desk.publish(request) for request in requests))
             await expansion.done()
 
+    async def _has_room(self, expansion: Expansion) -> bool:
+        """Say whether a campaign is expanded less than some minutes ahead: pause and cancel act at once."""
+        campaign = expansion.campaign
+        last = campaign["expanded"] - LAG
+        if last >= 0 and not await expansion.is_accepted(_item_id(campaign["id"], last)):
+            return False
+        at_most = self._desk.limits.work_ahead(campaign["channels"])
+        return await expansion.waiting(at_most) < at_most
+
+
+def _item_id(campaign_id: UUID, position: int) -> UUID:
+    return derived("campaign.item", campaign_id, position)
+
 
 def _item(expansion: Expansion, row: Mapping[Any, Any]) -> MessageRequested:
     campaign = expansion.campaign
     return MessageRequested(
-        id=derived("campaign.item", campaign["id"], row["position"]),
+        id=_item_id(campaign["id"], row["position"]),
         at=datetime.now(UTC),
         lane=Lane.CAMPAIGN,
         channels=tuple(Channel(channel) for channel in campaign["channels"]),
@@ -113,13 +134,17 @@ def _item(expansion: Expansion, row: Mapping[Any, Any]) -> MessageRequested:
     )
 
 
+def _is_away(error: Exception) -> bool:
+    return is_unavailable(error) or isinstance(error, BusUnavailable)
+
+
 async def _forever(name: str, step: Callable[[], Awaitable[None]], seconds: float) -> None:
     """Repeat a step; an outage of broker or database is waited out."""
     while True:
         try:
             await step()
         except Exception as error:
-            if not (is_unavailable(error) or isinstance(error, BusUnavailable)):
+            if not _is_away(error):
                 raise
             log.warning("round_waits", round=name, error=type(error).__name__)
             await asyncio.sleep(AWAY_SECONDS)

@@ -9,8 +9,9 @@ import orjson
 from sqlalchemy import RowMapping, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from services.senders.domain.policy import LANE_RANK
 from shared.database import Database
-from shared.events import DEFAULT_CHAIN
+from shared.events import DEFAULT_CHAIN, Lane
 from shared.queries import CreateCampaign
 
 _ADD = text("""
@@ -25,11 +26,18 @@ _ADD_RECIPIENTS = text("""
     FROM unnest(CAST(:user_ids AS uuid[]), CAST(:addresses AS text[]), CAST(:variables AS text[]))
          WITH ORDINALITY AS item(user_id, address, variables, place)""")
 _CHECKSUM = text("SELECT checksum FROM campaigns WHERE id = :id")
+# They take turns: one whose channel is busy does not hold up the others.
 _TAKE = text("""
-    SELECT c.*, (SELECT count(*) FROM messages m JOIN deliveries d ON d.message_id = m.id
-                 WHERE m.campaign_id = c.id AND d.state IN ('pending', 'sending')) AS open
-    FROM campaigns c WHERE status = 'running' AND expanded < intended
-    ORDER BY created_at FOR UPDATE OF c SKIP LOCKED LIMIT 1""")
+    UPDATE campaigns SET looked_at = clock_timestamp()
+    WHERE id = (SELECT id FROM campaigns WHERE status = 'running' AND expanded < intended
+                ORDER BY looked_at NULLS FIRST, created_at FOR UPDATE SKIP LOCKED LIMIT 1)
+    RETURNING *""")
+_WAITING = text("""
+    SELECT count(*) FROM (
+        SELECT 1 FROM deliveries
+        WHERE state = 'pending' AND channel = ANY(CAST(:channels AS text[])) AND lane_rank = :rank
+          AND due_at < now() + interval '5 minutes' LIMIT :limit) AS waiting""")
+_IS_ACCEPTED = text("SELECT EXISTS (SELECT 1 FROM messages WHERE id = :id)")
 _CHUNK = text("""
     SELECT * FROM campaign_recipients WHERE campaign_id = :id AND position >= :expanded
     ORDER BY position LIMIT :limit""")
@@ -126,6 +134,17 @@ class Expansion:
         self._connection = connection
         self.campaign = campaign
         self.chunk = chunk
+
+    async def waiting(self, limit: int) -> int:
+        """Return how many campaign messages wait on this one's channels, counted up to a limit."""
+        parameters = {
+            "channels": self.campaign["channels"], "rank": LANE_RANK[Lane.CAMPAIGN], "limit": limit,
+        }  # fmt: skip
+        return int((await self._connection.execute(_WAITING, parameters)).scalar_one())
+
+    async def is_accepted(self, message_id: UUID) -> bool:
+        """Say whether the ledger knows a message that was published before."""
+        return bool((await self._connection.execute(_IS_ACCEPTED, {"id": message_id})).scalar_one())
 
     async def done(self) -> None:
         """Note that the part is in the stream; not noted, it is published again under the same ids."""

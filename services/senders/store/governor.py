@@ -51,7 +51,7 @@ _PAUSE = text("""
 
 _PAUSED_CHATS = text("""
     SELECT count(*) FROM governor
-    WHERE starts_with(key, :prefix) AND paused_at > clock_timestamp() - interval '1 second'""")
+    WHERE starts_with(key, :prefix) AND paused_at > now() - interval '1 second'""")
 
 
 class Governor:

@@ -11,9 +11,8 @@ ADD_MESSAGE = text("""
 ADD_DELIVERY = text("""
     INSERT INTO deliveries (id, message_id, channel, position, lane_rank, state, due_at)
     VALUES (:id, :message_id, :channel, :position, :lane_rank, 'pending',
-            least(CAST(:not_before AS timestamptz), CAST(:expires_at AS timestamptz),
-                  CASE WHEN CAST(:not_before AS timestamptz) IS NULL
-                  THEN now() + make_interval(secs => :hold) END))
+            CASE WHEN CAST(:not_before AS timestamptz) IS NULL THEN now() + make_interval(secs => :hold)
+            ELSE least(CAST(:not_before AS timestamptz), CAST(:expires_at AS timestamptz)) END)
     ON CONFLICT (id) DO NOTHING""")
 
 # What came before and was never attempted: its handler failed or died, and this one goes on.
