@@ -164,9 +164,7 @@ async def test_a_pause_ends_without_a_burst(database: Database) -> None:
     governor, limit = Governor(database), Limit.per(BOT, 20, 1.0)
     await governor.pause_key(BOT, 3.0)
     began = time.monotonic()
-    moments = [
-        (await governor.reserve([limit], ahead=5.0)).wait + time.monotonic() - began for _ in range(5)
-    ]
+    moments = [(await governor.reserve([limit], ahead=5.0)).wait + time.monotonic() - began for _ in range(5)]
     assert moments[0] > 2.0
     assert moments[-1] - moments[0] > 0.15
 
