@@ -37,6 +37,7 @@ class Rounds:
         self._announcer = announcer
         # Workers of its own per channel: a provider that hangs holds up nobody else.
         self._running: dict[Channel, dict[UUID, asyncio.Task[None]]] = {channel: {} for channel in Channel}
+        self._taking: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
         """Go the rounds until cancelled; then wait for the attempts that run."""
@@ -47,15 +48,24 @@ class Rounds:
                 group.create_task(_forever("untold", self._untold, SLOW_SECONDS))
                 group.create_task(_forever("campaigns", self._expand, DUE_SECONDS))
         finally:
+            await asyncio.gather(*self._taking, return_exceptions=True)
             if tasks := [task for running in self._running.values() for task in running.values()]:
                 await asyncio.wait(tasks, timeout=STOP_SECONDS)
 
     async def _due(self) -> None:
         for channel, running in self._running.items():
-            room = WORKERS - len(running)
-            for delivery_id in await self._desk.ledger.take_due(channel, room) if room > 0 else ():
-                if delivery_id not in running:
-                    running[delivery_id] = asyncio.create_task(self._send(channel, delivery_id))
+            if (room := WORKERS - len(running)) > 0:
+                taking = asyncio.create_task(self._take(channel, room))
+                self._taking.add(taking)
+                taking.add_done_callback(self._taking.discard)
+                # Stopped in the middle, taken rows would be held off everybody until their hold is over.
+                await asyncio.shield(taking)
+
+    async def _take(self, channel: Channel, room: int) -> None:
+        running = self._running[channel]
+        for delivery_id in await self._desk.ledger.take_due(channel, room):
+            if delivery_id not in running:
+                running[delivery_id] = asyncio.create_task(self._send(channel, delivery_id))
 
     async def _send(self, channel: Channel, delivery_id: UUID) -> None:
         try:
