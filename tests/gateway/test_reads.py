@@ -82,6 +82,21 @@ async def test_wrong_parameters(gateway: Any) -> None:
         assert (status, [each["field"] for each in problem["errors"]]) == (422, [field])
 
 
+async def test_a_nul_in_a_parameter_is_no_error(gateway: Any) -> None:
+    """NUL becomes U+FFFD at the edge: PostgreSQL refuses it."""
+    await gateway.peers.answer(ListClicks, lambda _: ClickPage(items=()))
+    status, _ = await gateway.call("GET", "/clicks?promo_id=a%00b")
+    assert status in (200, 422)
+    assert all("\x00" not in (asked.promo_id or "") for asked in gateway.peers.of(ListClicks))
+
+
+async def test_a_body_that_is_not_as_encoded_as_it_says_is_a_bad_request(gateway: Any) -> None:
+    """A wrong Content-Encoding is the caller's mistake, at the webhook and at the API."""
+    headers = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
+    status, _ = await gateway.call("POST", "/messages", data=b"not gzip at all", headers=headers)
+    assert status == 400
+
+
 async def test_promo_log(gateway: Any) -> None:
     """The log is asked for by promo and time; a refusal of scheduler's comes back as it is."""
 

@@ -19,6 +19,7 @@ from shared import ids
 from shared.bus import Bus
 from shared.queries import Query, ReplyT
 from shared.service import Service
+from shared.text import clean
 
 if TYPE_CHECKING:
     from services.gateway.api.templates import Templates
@@ -75,7 +76,7 @@ class Call:
         ]
         if wrong:
             raise invalid(wrong)
-        return checked(model, dict(given))
+        return checked(model, clean(dict(given)))
 
     def path_id(self, name: str, what: str) -> UUID:
         """Return an id in the path; what is no id names nothing."""

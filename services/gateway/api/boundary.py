@@ -62,6 +62,9 @@ async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
         return problem.response()
     except web.HTTPException as error:
         return _problem_of_http(error).response()
+    except web.RequestPayloadError:
+        # The body is not in the Content-Encoding that it claims, or broke off.
+        return Problem(400, "Bad request", "the body cannot be read as its headers say").response()
     except Exception as error:  # noqa: BLE001 - the outermost boundary of every request
         return problem_of(error).response()
 

@@ -37,7 +37,7 @@ async def _checked(call: Call, given: Any, key: str | None) -> Publish:
     campaign = checked(CampaignIn, given)
     await _check(call, campaign)
     command = _command(call, campaign, key)
-    if len(command.model_dump_json()) > call.door.bus.max_payload - HEADROOM:
+    if len(command.model_dump_json().encode()) > call.door.bus.max_payload - HEADROOM:
         raise Problem(413, "Content too large", "the list is larger than the broker takes at once")
 
     async def publish() -> tuple[int, Mapping[str, Any]]:
