@@ -1,6 +1,6 @@
 # Carillon's front door for people; `.ci/run` is the one for machines.
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo test lint format types walls check constraints clean
+.PHONY: help setup run demo test test-slow lint format types walls check constraints clean
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -34,9 +34,13 @@ run: $(INSTALLED)  ## Start everything on this machine; Ctrl-C stops it (options
 demo: $(INSTALLED)  ## Tell the whole story on a throwaway stack in under a minute (options: ARGS="--json")
 	@exec "$(PY)" -m carillon demo $(ARGS)
 
-test: $(INSTALLED)  ## Run all tests on embedded servers (options: PYTEST_ARGS="tests/clicks -k press")
+test: $(INSTALLED)  ## Run the tests on embedded servers (options: PYTEST_ARGS="tests/clicks -k press")
 	@echo "Running the tests on embedded servers"
-	@"$(PY)" -m pytest -n logical --maxprocesses $(WORKERS) --dist loadgroup $(PYTEST_ARGS)
+	@"$(PY)" -m pytest -n logical --maxprocesses $(WORKERS) --dist loadgroup -m "not slow" $(PYTEST_ARGS)
+
+test-slow: $(INSTALLED)  ## Run the tests that take their time: broken demos, clocks that jump
+	@echo "Running the slow tests"
+	@"$(PY)" -m pytest -n logical --maxprocesses 2 --dist load -m slow $(PYTEST_ARGS)
 
 lint: $(INSTALLED)  ## Check style and formatting
 	@echo "Checking style"

@@ -32,6 +32,7 @@ def test_the_story_comes_true() -> None:
     assert (numbers["lost"], numbers["duplicated"], numbers["audit"]) == (0, 0, "balanced")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fault", "wrong"),
     [("send-twice", "duplicated"), ("drop-row", "audit"), ("lose-replies", "promos_failed")],

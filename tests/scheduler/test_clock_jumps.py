@@ -21,7 +21,10 @@ from tests.conftest import FreshDatabase
 LIBRARY = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
 CHATS = "[-1001, 1002]"
 
-pytestmark = pytest.mark.skipif(LIBRARY is None, reason="faketime is not installed")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(LIBRARY is None, reason="faketime is not installed"),
+]
 
 
 @asynccontextmanager
