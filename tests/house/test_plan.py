@@ -125,7 +125,7 @@ def test_nothing_names_a_registry() -> None:
     words = [
         "index" + "-url =",
         "index" + "-url http",
-        "files." + "pythonhosted",
+        "files.python" + "hosted",
         "pypi." + "org/simple",
         "_INDEX" + "_URL",
     ]
