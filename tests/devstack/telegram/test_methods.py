@@ -121,7 +121,8 @@ async def test_public_front_end_hides_wrong_tokens() -> None:
             assert (response.status, told["description"]) == (404, "Not Found")
 
 
-async def test_command_line_serves_and_ends(unused_tcp_port_factory: Any) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_command_line_serves_and_ends(unused_tcp_port_factory: Any, number: signal.Signals) -> None:
     """`python -m devstack.telegram` says where it is, serves, and ends when told to."""
     port, control_port = unused_tcp_port_factory(), unused_tcp_port_factory()
     process = await asyncio.create_subprocess_exec(
@@ -140,5 +141,5 @@ async def test_command_line_serves_and_ends(unused_tcp_port_factory: Any) -> Non
         async with aiohttp.ClientSession() as http, http.get(control_url) as response:
             assert (await response.json())["api_url"] == api_url
     finally:
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         assert await asyncio.wait_for(process.wait(), 10) == 0
