@@ -4,6 +4,8 @@ from typing import Self
 
 from shared.events import Button
 from shared.markdown.escaping import escape, escape_code, escape_link
+from shared.markdown.model import EmptyText, Formatted
+from shared.markdown.normalising import normalise
 from shared.markdown.parsing import link_problem
 
 _DIVIDER = "─" * 16
@@ -49,8 +51,11 @@ class Message:
 
     def link(self, text: str, url: str) -> Self:
         """Add a line that is a link; raises BadLink where Telegram would drop it."""
-        if not text.strip():
-            raise BadLink("a link needs a visible text")
+        try:
+            # What Telegram sees as blank is more than spaces: a NUL becomes one, a zero-width mark shows nothing.
+            normalise(Formatted(text))
+        except EmptyText:
+            raise BadLink("a link needs a visible text") from None
         if problem := link_problem(url):
             raise BadLink(problem)
         return self._add(text, f"[{escape(text)}]({escape_link(url)})")

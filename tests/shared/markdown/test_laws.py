@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from shared.events import Button
 from shared.markdown import (
+    BadLink,
     Formatted,
     Message,
     ParseError,
@@ -67,7 +68,11 @@ def _built(lines: list[tuple[str, str]]) -> Message:
         if kind in {"divider", "blank"}:
             getattr(message, kind)()
         elif kind == "link":
-            message.link(text.strip() or "here", f"https://example.com/{len(text)})\\x")
+            try:
+                message.link(text, f"https://example.com/{len(text)})\\x")
+            except BadLink:
+                with pytest.raises(EmptyText):
+                    normalise(Formatted(text))
         else:
             getattr(message, kind)(text)
     return message
@@ -108,6 +113,8 @@ def test_a_message_is_parsed_as_its_plain_text(lines: list[tuple[str, str]]) -> 
 
 
 @given(LINES)
+@example([("title", "_"), ("link", "\x00")])
+@example([("title", "_"), ("link", "\u200b")])
 def test_a_built_message_is_refused_only_for_being_blank(lines: list[tuple[str, str]]) -> None:
     """Whatever the builder makes passes the check, unless there is nothing to see in it."""
     message = _built(lines).button(Button(text="Go", payload="premium"))
