@@ -1,6 +1,6 @@
 # Carillon's front door for people; `.ci/run` is the one for machines.
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo test test-slow lint format types walls check constraints clean
+.PHONY: help setup run demo test test-slow bench lint format types walls check constraints clean
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -41,6 +41,12 @@ test: $(INSTALLED)  ## Run the tests on embedded servers (options: PYTEST_ARGS="
 test-slow: $(INSTALLED)  ## Run the tests that take their time: broken demos, clocks that jump
 	@echo "Running the slow tests"
 	@"$(PY)" -m pytest -n logical --maxprocesses 2 --dist load -m slow $(PYTEST_ARGS)
+
+bench: $(INSTALLED)  ## Measure beside raw limits and rivals, and write bench/README.md (options: ARGS="presses")
+	@"$(PY)" -c 'import httptools, starlette, uvicorn' 2>/dev/null || { \
+	    echo "Installing what is measured beside Carillon"; "$(PY)" -m pip install -qq --disable-pip-version-check \
+	    --no-input --root-user-action=ignore -e '.[bench]' -c constraints.txt; }
+	@exec "$(PY)" -m bench $(or $(ARGS),--write)
 
 lint: $(INSTALLED)  ## Check style and formatting
 	@echo "Checking style"

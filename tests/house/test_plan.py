@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("carillon", "deploy", "devstack", "services", "shared")
+PACKAGES = ("bench", "carillon", "deploy", "devstack", "services", "shared")
 ROOMS = {"__init__.py", "__main__.py", "app.py", "settings.py", "migrations"} | {
     name for room in ("domain", "handlers", "store", "api") for name in (room, f"{room}.py")
 }

@@ -1,0 +1,57 @@
+"""Runs figures and writes them down: `python -m bench`, or `make bench`.
+
+The rounds of a figure are interleaved, and each row is a median: what disturbs the machine for a while
+disturbs everybody who is compared.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bench import clicks, latency, machine, presses, resting, table
+from bench.figures import Figure
+
+README = Path(__file__).with_name("README.md")
+FIGURES: dict[str, Callable[[int], Awaitable[Figure]]] = {
+    "presses": presses.measure,
+    "clicks": clicks.measure,
+    "resting": resting.measure,
+    "latency": latency.measure,
+}
+BUSY = 1.0
+"""A load average from which other programs disturb the figures."""
+
+FiguresArgument = Annotated[list[str] | None, typer.Argument(help=f"Some of: {', '.join(FIGURES)}.")]
+RoundsOption = Annotated[int, typer.Option("--rounds", min=1, help="How often everything is measured.")]
+WriteOption = Annotated[bool, typer.Option("--write", help=f"Write the table into {README.name}.")]
+
+
+def main(figures: FiguresArgument = None, rounds: RoundsOption = 5, write: WriteOption = False) -> None:
+    """Measure, and print the table."""
+    chosen = figures or list(FIGURES)
+    if unknown := set(chosen) - set(FIGURES):
+        raise typer.BadParameter(f"{', '.join(sorted(unknown))}: expected some of {', '.join(FIGURES)}")
+    began = machine.load()
+    measured = []
+    for name in chosen:
+        typer.echo(f"Measuring {name}", err=True)
+        measured.append(asyncio.run(_measured(FIGURES[name], rounds)))
+    noise = f" The load average before was {began:.1f}." + (
+        " Other programs were running: the ratios hold, the absolute figures are low." if began > BUSY else ""
+    )
+    text = table.report(measured, machine.facts(datetime.now(UTC)) + noise)
+    typer.echo(text)
+    if write:
+        table.write(README, text)
+
+
+async def _measured(measure: Callable[[int], Awaitable[Figure]], rounds: int) -> Figure:
+    return await measure(rounds)
+
+
+if __name__ == "__main__":
+    typer.run(main)
