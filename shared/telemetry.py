@@ -1,7 +1,8 @@
 """Traces and logs: one trace through HTTP, events and SQL; JSON lines with its id; no secret in either.
 
 Spans are exported over OTLP when the standard OTEL_EXPORTER_OTLP_* variables name a collector
-(`OTEL_TRACES_EXPORTER=console` prints them instead); without, trace ids still tie logs and events together.
+(`OTEL_TRACES_EXPORTER=console` prints them instead); without, nothing is recorded, and trace ids still tie
+logs and events together.
 """
 
 import logging
@@ -10,8 +11,9 @@ import re
 import sys
 import traceback
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import structlog
@@ -20,6 +22,7 @@ from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExport
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter, SimpleSpanProcessor
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 _propagator = TraceContextTextMapPropagator()
@@ -27,17 +30,28 @@ _secrets: set[str] = set()
 _BOT_TOKEN = re.compile(r"\d{3,}:[A-Za-z0-9_-]{20,}")
 _ROOT = Path(__file__).resolve().parent.parent
 
+EXPORT_SECONDS = 3.0
+"""What a collector may take where OpenTelemetry's variables say nothing: a process waits for it at its end."""
+_TIMEOUTS = ("OTEL_EXPORTER_OTLP_TIMEOUT", "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT")
+
 tracer = trace.get_tracer("carillon")
 
 
 def configure(service: str, *, level: str = "INFO") -> None:
     """Set up logs and traces of a process; called once, at its start."""
     _configure_logs(service, level)
-    provider = TracerProvider(resource=Resource.create({"service.name": f"carillon-{service}"}))
-    if os.environ.get("OTEL_TRACES_EXPORTER") == "console":
+    console = os.environ.get("OTEL_TRACES_EXPORTER") == "console"
+    provider = TracerProvider(
+        resource=Resource.create({"service.name": f"carillon-{service}"}),
+        # Spans that nobody gets keep their ids, for logs and events, and cost little else.
+        sampler=None if console or _collector_named() else ALWAYS_OFF,
+    )
+    if console:
         provider.add_span_processor(SimpleSpanProcessor(ConsoleSpanExporter()))
     elif _collector_named():
-        provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+        bounded = any(os.environ.get(name) for name in _TIMEOUTS)
+        exporter = OTLPSpanExporter(timeout=None if bounded else EXPORT_SECONDS)
+        provider.add_span_processor(BatchSpanProcessor(exporter))
     trace.set_tracer_provider(provider)
 
 
@@ -53,36 +67,45 @@ def logger(name: str) -> structlog.stdlib.BoundLogger:
     return found
 
 
-@contextmanager
-def span(name: str, **attributes: str | int | float | bool) -> Iterator[trace.Span]:
+def span(name: str, **attributes: str | int | float | bool) -> AbstractContextManager[trace.Span]:
     """Open a span; errors mark it with their class, never with their text."""
-    with _opened(name, attributes=attributes) as opened:
-        yield opened
+    return _Opened(tracer.start_span(name, attributes=attributes))
 
 
-@contextmanager
-def batch_span(name: str, headers: Iterable[Mapping[str, str]]) -> Iterator[trace.Span]:
+def request_span(name: str, attributes: Mapping[str, str]) -> AbstractContextManager[trace.Span]:
+    """Open the span of a request that came from outside."""
+    return _Opened(tracer.start_span(name, kind=trace.SpanKind.SERVER, attributes=attributes))
+
+
+def batch_span(name: str, headers: Iterable[Mapping[str, str]]) -> AbstractContextManager[trace.Span]:
     """Open a span for many events at once, linked to the trace of each."""
     links = []
     for each in headers:
         found = trace.get_current_span(_propagator.extract(each)).get_span_context()
         if found.is_valid:
             links.append(trace.Link(found))
-    with _opened(name, links=links) as opened:
-        yield opened
+    return _Opened(tracer.start_span(name, links=links))
 
 
-@contextmanager
-def _opened(name: str, **options: Any) -> Iterator[trace.Span]:
-    # OpenTelemetry's own marks carry the error's text.
-    with tracer.start_as_current_span(
-        name, record_exception=False, set_status_on_exception=False, **options
-    ) as opened:
-        try:
-            yield opened
-        except BaseException as error:
-            opened.set_status(trace.StatusCode.ERROR, type(error).__name__)
-            raise
+class _Opened:
+    """A current span; OpenTelemetry's own way marks it with an error's text, and costs a multiple."""
+
+    __slots__ = ("_span", "_token")
+
+    def __init__(self, opened: trace.Span) -> None:
+        self._span = opened
+
+    def __enter__(self) -> trace.Span:
+        self._token = context.attach(trace.set_span_in_context(self._span))
+        return self._span
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        if error is not None:
+            self._span.set_status(trace.StatusCode.ERROR, type(error).__name__)
+        context.detach(self._token)
+        self._span.end()
 
 
 def inject() -> dict[str, str]:

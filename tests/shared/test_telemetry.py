@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import socket
 import subprocess
 import sys
 import textwrap
@@ -237,6 +238,58 @@ def test_a_collector_that_is_away_hurts_nobody() -> None:
     )
 
     assert float(printed.stdout) < 1
+
+
+def test_a_collector_that_hangs_does_not_keep_a_process() -> None:
+    """Whoever stops a service waits a few seconds for its last spans, and no longer."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        printed = run(
+            """
+            import time
+            from opentelemetry import trace
+            telemetry.configure("clicks")
+            with telemetry.span("store"):
+                pass
+            began = time.monotonic()
+            trace.get_tracer_provider().shutdown()
+            print(time.monotonic() - began)
+            """,
+            OTEL_EXPORTER_OTLP_ENDPOINT=f"http://127.0.0.1:{silent.getsockname()[1]}",
+        )
+
+    # Left to itself the exporter would wait for ten.
+    assert float(printed.stdout) < 8
+
+
+def test_spans_that_nobody_gets_have_ids_and_nothing_else() -> None:
+    """Without a collector a trace still ties events and logs together, at little cost."""
+    printed = run(
+        """
+        telemetry.configure("clicks")
+        with telemetry.span("press") as outer, telemetry.span("store") as inner:
+            assert not outer.is_recording() and not inner.is_recording()
+            assert outer.get_span_context().trace_id == inner.get_span_context().trace_id
+            assert outer.get_span_context().span_id != inner.get_span_context().span_id
+            print(telemetry.trace_id() in telemetry.inject()["traceparent"])
+        """
+    )
+
+    assert printed.stdout.strip() == "True"
+
+
+def test_traces_can_be_turned_off() -> None:
+    """With OpenTelemetry's own switch work and logs go on, without ids."""
+    (line,) = lines(
+        """
+        telemetry.configure("clicks")
+        with telemetry.span("store"):
+            telemetry.logger("here").info("stored", headers=telemetry.inject())
+        """,
+        OTEL_SDK_DISABLED="true",
+    )
+
+    assert line["headers"] == {}
+    assert "trace_id" not in line
 
 
 def test_where_names_our_own_line() -> None:

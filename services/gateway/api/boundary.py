@@ -5,7 +5,7 @@ from http import HTTPStatus
 from uuid import uuid4
 
 from aiohttp import web
-from opentelemetry.trace import SpanKind, StatusCode
+from opentelemetry.trace import StatusCode
 
 from services.gateway.api.problems import Problem
 from shared import metrics, telemetry
@@ -35,11 +35,8 @@ async def boundary(request: web.Request, handler: Handler) -> web.StreamResponse
     attributes = {"http.request.method": method, "http.route": route}
     with (
         telemetry.continued(request.headers),
-        telemetry.tracer.start_as_current_span(
-            f"{method} {route}", kind=SpanKind.SERVER, attributes=attributes,
-            record_exception=False, set_status_on_exception=False,
-        ) as span,
-    ):  # fmt: skip
+        telemetry.request_span(f"{method} {route}", attributes) as span,
+    ):
         response = await _answer(request, handler)
         span.set_attribute("http.response.status_code", response.status)
         if response.status >= 500:
