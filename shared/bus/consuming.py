@@ -21,6 +21,7 @@ from shared.events import Event
 
 PROBE_SECONDS = 1.0
 STOP_SECONDS = 30.0
+GATHER_SECONDS = 0.02
 
 log = telemetry.logger(__name__)
 
@@ -128,6 +129,9 @@ class Consumption:
     async def _work_batches(self) -> None:
         while True:
             batch = [await self._fresh.get()]
+            if 0 < self._fresh.qsize() < self._durable.batch - 1:
+                # They come faster than one at a time: fuller batches cost both databases and loop less.
+                await asyncio.sleep(GATHER_SECONDS)
             while not self._fresh.empty() and len(batch) < self._durable.batch:
                 batch.append(self._fresh.get_nowait())
             await self._handle_batch([each for each in batch if not await self._returned(each)])

@@ -49,6 +49,10 @@ class Waiting:
         if not self.done.done():
             self.done.set_exception(error)
 
+    def give_up(self, seconds: float) -> None:
+        """Tell the publisher that the outcome is unknown."""
+        self.refuse(BusUnavailable(f"not confirmed within {seconds:g} s"))
+
 
 class Publisher:
     """Publishes messages over one connection, in as few commits as the traffic allows."""
@@ -57,6 +61,7 @@ class Publisher:
         self._client = client
         self._queues: defaultdict[str, deque[Waiting]] = defaultdict(deque)
         self._commits: set[asyncio.Task[None]] = set()
+        self._woken = False
 
     async def publish(
         self, subject: str, payload: bytes, headers: dict[str, str], *, seconds: float = 5.0
@@ -69,13 +74,18 @@ class Publisher:
         limit = self._client.max_payload - HEADER_BYTES
         if len(payload) > limit:
             raise TooLarge(f"an event of {len(payload)} bytes; at most {limit} fit")
-        waiting = Waiting(subject, payload, headers, asyncio.get_running_loop().create_future())
+        loop = asyncio.get_running_loop()
+        waiting = Waiting(subject, payload, headers, loop.create_future())
         self._queues[_stream_of(subject)].append(waiting)
-        self._commit_more()
+        if not self._woken:
+            # In the loop's next turn: what is published in this one goes into the same batch.
+            self._woken = True
+            loop.call_soon(self._wake)
+        timer = loop.call_later(seconds, waiting.give_up, seconds)
         try:
-            return await asyncio.wait_for(waiting.done, seconds)
-        except TimeoutError:
-            raise BusUnavailable(f"not confirmed within {seconds:g} s") from None
+            return await waiting.done
+        finally:
+            timer.cancel()
 
     async def close(self) -> None:
         """Wait for the commits that run, at most one time-out long."""
@@ -83,6 +93,10 @@ class Publisher:
             await asyncio.wait(self._commits, timeout=ACK_SECONDS)
         for commit in self._commits:
             commit.cancel()
+
+    def _wake(self) -> None:
+        self._woken = False
+        self._commit_more()
 
     def _commit_more(self) -> None:
         for queue in self._queues.values():
