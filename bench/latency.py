@@ -92,7 +92,7 @@ async def _request(opened: Stack, session: aiohttp.ClientSession) -> float:
 
 
 async def _slots(opened: Stack) -> list[float]:
-    """Return for each post but the first, which met services that start, how long after its slot it was sent."""
+    """Return how long after its slot each post was sent; without the first, which met a cold start."""
     scheduler = await asyncpg.connect(opened.system.database_url("scheduler"))
     rows = await scheduler.fetch("SELECT slot FROM slots WHERE skipped IS NULL ORDER BY slot")
     await scheduler.close()

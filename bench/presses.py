@@ -25,8 +25,8 @@ HOW = (
     "of warming up; all in turn, each in a process of its own. Carillon's gateway is one process as shipped, "
     "which also reads the presses back and writes its update log and its users while it is pressed. The "
     "rivals insert the press into PostgreSQL (an asyncpg pool, synced commits) before they answer, and run "
-    "on uvloop. Beside the rate: the milliseconds from request to answer, and the microseconds that the process "
-    "computes per press."
+    "on uvloop. Beside the rate: the milliseconds from request to answer, and the microseconds that the "
+    "process computes per press."
 )
 WHY = ""
 

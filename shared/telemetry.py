@@ -31,7 +31,7 @@ _BOT_TOKEN = re.compile(r"\d{3,}:[A-Za-z0-9_-]{20,}")
 _ROOT = Path(__file__).resolve().parent.parent
 
 EXPORT_SECONDS = 3.0
-"""What a collector may take where OpenTelemetry's variables say nothing: a process waits for it at its end."""
+"""What a collector may take where no variable says it: a process waits for it at its end."""
 _TIMEOUTS = ("OTEL_EXPORTER_OTLP_TIMEOUT", "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT")
 
 tracer = trace.get_tracer("carillon")

@@ -32,6 +32,14 @@ async def test_many_at_once_are_grouped_and_all_stored(bus: Bus, client: Client)
     assert await _count(client) == 2_000
 
 
+async def test_what_is_published_at_once_is_one_commit(bus: Bus, client: Client) -> None:
+    """Events of one turn of the loop share a sync: nobody goes first alone."""
+    await asyncio.gather(*(bus.publish(click(number)) for number in range(100)))
+    stream = client.jetstream()
+    batches = [(await stream.get_msg("CLICKS", seq=number)).headers for number in range(1, 101)]
+    assert len({(headers or {}).get("Nats-Batch-Id") for headers in batches}) == 1
+
+
 async def test_a_duplicate_inside_a_batch_refuses_nobody_else(bus: Bus, client: Client) -> None:
     """A duplicate id rejects a whole batch (10201): the batch is then published one by one."""
     old = click()
