@@ -24,6 +24,7 @@ from aiohttp.http import StreamWriter
 from opentelemetry import trace
 from yarl import URL
 
+from shared.failpoints import passing
 from shared.telegram.answers import Ambiguous, ApiError, NothingHappened, TelegramError, classify
 
 _TOKEN = re.compile(r"(\d+):[A-Za-z0-9_-]+")
@@ -44,6 +45,7 @@ class _Body(BytesPayload):
         transport = writer.transport if isinstance(writer, StreamWriter) else None
         self.sent = transport is not None and not transport.is_closing()
         await super().write_with_length(writer, content_length)
+        passing("after_call")
 
 
 class BotApi:
