@@ -27,6 +27,8 @@ PUSH_EXPIRED = Counter("push_subscription_expired", "Push subscriptions found ex
 POSITION_ALERTS = Counter("position_failure_alerts_sent", "Position-failure alerts sent", ["type", "channel"])
 RATE_LIMIT_WAITS = Counter("rate_limit_waits", "Sends that waited for a limit", ["key"])
 RATE_LIMIT_WAIT_SECONDS = Counter("rate_limit_wait_seconds", "Seconds that sends waited for a limit", ["key"])
+RATE_LIMIT_SLOTS = Counter("rate_limit_slots", "Slots of a limit, used or lost", ["key", "use"])
+RATE_LIMIT_RATE = Gauge("rate_limit_slots_per_second", "Slots that a limit offers", ["key"])
 RATE_LIMIT_PAUSES = Counter("rate_limit_pauses", "Pauses that a provider asked for", ["key"])
 
 DEAD_LETTERS = Counter("dead_letters", "Events buried", ["consumer", "reason"])

@@ -9,6 +9,6 @@ Publishes: PromoPosted, MessageSent, MessageFailed, MessageSuppressed, MessageAm
 Answers: ListTemplates, GetMessage, GetRecipient, PutRecipient, AddPushSubscription, CreateCampaign,
     GetCampaign.
 Stores: state `messages`, `deliveries`, `delivery_history`, `recipients`, `push_subscriptions`,
-    `suppressions`, `migrated_chats`, `promo_cancellations`, `campaigns`, `campaign_recipients`, `governor`,
-    `bus_attempts`.
+    `suppressions`, `migrated_chats`, `promo_cancellations`, `message_cancellations`, `campaigns`,
+    `campaign_recipients`, `governor`, `bus_attempts`.
 """

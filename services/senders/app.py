@@ -3,8 +3,10 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from services.senders import api, handlers
 from services.senders.channels import Channel as Sender
@@ -13,11 +15,11 @@ from services.senders.channels.push import PushChannel
 from services.senders.channels.smtp import SmtpServer
 from services.senders.channels.telegram import TelegramChannel
 from services.senders.channels.vapid import VapidTokens
-from services.senders.domain.limits import Limits
+from services.senders.domain.limits import PRESETS, Limits
 from services.senders.domain.policy import Policy
 from services.senders.settings import SendersSettings
 from services.senders.store import Campaigns, Governor, Ledger, Recipients
-from shared import telemetry
+from shared import failpoints, metrics, telemetry
 from shared.bus import Bus, answering, on, on_dead_letter
 from shared.database import Attempts, Database, is_unavailable
 from shared.events import ButtonClicked, Channel, MessageRequested, PromoCancelled, PromoDue
@@ -43,6 +45,7 @@ log = telemetry.logger(__name__)
 @asynccontextmanager
 async def app(settings: SendersSettings, service: Service) -> AsyncIterator[None]:
     """Run senders until the context is left."""
+    failpoints.arm(settings.senders_failpoint)
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(
             Database.open(settings.senders_database_url, pool_size=POOL)
@@ -153,12 +156,19 @@ async def _consume(stack: AsyncExitStack, bus: Bus, desk: handlers.Desk, attempt
 
 
 def _limits(settings: SendersSettings) -> Limits:
-    return Limits(
-        bot_per_second=settings.telegram_per_second,
-        private_chat_per_second=settings.telegram_private_per_second,
-        group_per_minute=settings.telegram_group_per_minute,
-        email_per_minute=settings.email_per_minute,
-    )
+    """Return the preset's numbers, but for those that are set by themselves."""
+    chosen = {
+        "bot_per_second": settings.telegram_per_second,
+        "private_chat_per_second": settings.telegram_private_per_second,
+        "group_per_minute": settings.telegram_group_per_minute,
+        "email_per_minute": settings.email_per_minute,
+        "email_domain_per_minute": settings.email_domain_per_minute,
+    }
+    changes: dict[str, Any] = {name: value for name, value in chosen.items() if value is not None}
+    limits = replace(PRESETS[settings.send_limits], **changes)
+    metrics.RATE_LIMIT_RATE.labels(key="bot").set(limits.bot_per_second)
+    metrics.RATE_LIMIT_RATE.labels(key="email").set(limits.email_per_minute / 60)
+    return limits
 
 
 def _policy(settings: SendersSettings) -> Policy:

@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field, SecretStr, field_validator, model_va
 from pydantic_settings import NoDecode
 
 from shared.bots import BotSettings
+from shared.failpoints import Failpoint
 from shared.settings import check_seconds, check_url
 
 Duration = Annotated[float, AfterValidator(check_seconds)]
@@ -39,19 +40,29 @@ class SendersSettings(BotSettings):
     push_vapid_public_key: str | None = None
     push_vapid_subject: str | None = None
 
-    telegram_per_second: float = Field(default=20.0, gt=0, le=30)
-    telegram_private_per_second: float = Field(default=1.0, gt=0)
-    telegram_group_per_minute: float = Field(default=20.0, gt=1)
-    email_per_minute: float = Field(default=100.0, gt=0)
+    send_limits: Literal["default", "ceiling", "strict", "off"] = "default"
+    """Presets: 20/s (default), 30/s (ceiling) or 30/min (strict) per bot; 100 e-mails/min, strict 10/hour.
+
+    `off` is for providers without limits; a pause that a provider asks for is kept all the same.
+    """
+    telegram_per_second: float | None = Field(default=None, gt=0, le=30)
+    """Instead of the preset's, as are the numbers that follow."""
+    telegram_private_per_second: float | None = Field(default=None, gt=0)
+    telegram_group_per_minute: float | None = Field(default=None, gt=1)
+    email_per_minute: float | None = Field(default=None, gt=0)
+    email_domain_per_minute: float | None = Field(default=None, gt=0)
 
     send_lease_seconds: Duration = 90.0
     """How long a claimed send may stay unanswered; longer than any provider's time-out."""
-    send_hold_seconds: Duration = 60.0
+    send_hold_seconds: Duration = 15.0
     """How long whoever works on a delivery keeps others off it."""
     send_retry_seconds: Seconds = (1.0, 2.0, 4.0)
     greylist_seconds: Seconds = (300.0, 900.0, 3600.0, 14_400.0)
     provider_down_seconds: Duration = 5.0
     provider_stopped_seconds: Duration = 60.0
+
+    senders_failpoint: Failpoint | None = None
+    """For tests: where in an attempt the process dies, once it gets there."""
 
     @field_validator("send_retry_seconds", "greylist_seconds", mode="before")
     @classmethod

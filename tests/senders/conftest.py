@@ -1,6 +1,7 @@
 """What the tests of senders share: its desk on a real database, between simulated providers."""
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -54,9 +55,12 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
+_sequences = itertools.count(1)
+
+
 def receipt(replay: int = 0) -> Receipt:
     """Return how an event came, in its first life unless told otherwise."""
-    return Receipt(replay=replay, attempt=1, sequence=1, published_at=now())
+    return Receipt(replay=replay, attempt=1, sequence=next(_sequences), published_at=now())
 
 
 def asked(**fields: Any) -> MessageRequested:

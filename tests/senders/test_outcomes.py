@@ -273,9 +273,12 @@ async def test_what_the_broker_did_not_take_is_told_later(house: Any) -> None:
 
 
 async def test_the_first_attempts_to_one_chat_keep_their_order(house: Any) -> None:
-    """Messages to one chat that are handled side by side arrive in the order in which they came."""
+    """Messages to one chat, worked on by two replicas, arrive in the order in which they came."""
     events = [house.asked(body={"text": f"Number {number}"}) for number in range(12)]
-    await asyncio.gather(*(house.handle(event) for event in events))
+    async with house.rounds(), house.rounds(house.replica()):
+        await asyncio.gather(*(house.handle(event) for event in events))
+        for event in events:
+            await house.until("sent", event.id)
     assert house.texts() == [f"Number {number}" for number in range(12)]
     assert house.queues._locks == {}
 

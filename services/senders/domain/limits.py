@@ -1,13 +1,30 @@
 """Rate limits as numbers, and the reservation of a slot as arithmetic (GCRA).
 
-A key's `tat` is the theoretical arrival time of its next slot. A limit of n per period with burst b has the
-interval period / n and the tolerance (b - 1) * interval: any window of one period then holds at most n + b.
+A key's `tat` is the theoretical arrival time of its next slot. Slots of a limit of n per period lie a
+little more than period / n apart, and each is good for one such interval: who comes later gives it up. So at
+most one slot is overdue at any time, and any window of one period holds at most n + b sends (burst b, 1 by
+default), however they were delayed; the little more is what the way to the provider may vary by.
+
+Lanes differ in how far ahead they may reserve: a higher lane takes what a lower one has to leave for later.
+A lower lane that has not had its share of the budget may reach further than any other.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from shared.events import Channel, Lane
+
+SPACING = 1.02
+"""Slots lie this much further apart than the limit demands."""
+SHARE = 0.06
+"""What each lower lane always keeps of a budget: a little more than the promised twentieth."""
+SHARE_BURST = 3
+SLOTS_AHEAD = 3
+MOST_SECONDS_AHEAD = 1.0
+_REACH = {Lane.TRANSACTIONAL: 1.0, Lane.PROMO: 2 / 3, Lane.CAMPAIGN: 1 / 3}
+_SHARE_REACH = 4 / 3
+LEAST_SECONDS_LATE = 0.03
+"""Nobody can be more punctual than this; no limit is so tight that it matters."""
 
 MINUTES_AHEAD = 3
 LEAST_AHEAD = 100
@@ -25,19 +42,40 @@ class Limit:
     @classmethod
     def per(cls, key: str, count: float, seconds: float, burst: int = 1) -> "Limit":
         """Return the limit of `count` per `seconds`."""
-        interval = seconds / count
+        interval = SPACING * seconds / count
         return cls(key, interval, (burst - 1) * interval)
+
+    @property
+    def kind(self) -> str:
+        """What is limited: `bot`, `chat`, `email` or `domain`; for labels."""
+        return self.key.partition(":")[0]
+
+    @property
+    def late(self) -> float:
+        """How many seconds after its time a slot may still be used."""
+        return max(self.interval, LEAST_SECONDS_LATE)
+
+
+@dataclass(frozen=True)
+class Reach:
+    """How many seconds ahead a lane may reserve; further while its `share` of the budget is not used up."""
+
+    ahead: float
+    share: Limit | None = None
+    share_ahead: float = 0.0
 
 
 @dataclass(frozen=True)
 class Limits:
-    """The numbers of all limits."""
+    """The numbers of all limits; `on` false lifts them, but for pauses that a provider asks for."""
 
     bot_per_second: float = 20.0
     private_chat_per_second: float = 1.0
     group_per_minute: float = 20.0
     group_burst: int = 1
     email_per_minute: float = 100.0
+    email_domain_per_minute: float = 100.0
+    on: bool = True
 
     def bot(self, bot: str) -> Limit:
         """Return the limit of a bot."""
@@ -54,23 +92,49 @@ class Limits:
         """Return the limit of all e-mail."""
         return Limit.per("email", self.email_per_minute, 60.0)
 
-    def ahead(self, lane: Lane, shared: Limit) -> float:
-        """Return how many seconds ahead a lane may reserve: a lower lane only two slots."""
-        return 1.0 if lane is Lane.TRANSACTIONAL else min(1.0, 2 * shared.interval)
+    def domain(self, address: str) -> Limit:
+        """Return the limit of the mail domain of an address."""
+        name = address.rpartition("@")[2].casefold()
+        return Limit.per(f"domain:{name}", self.email_domain_per_minute, 60.0)
+
+    def reach(self, lane: Lane, shared: Limit) -> Reach:
+        """Return how far ahead a lane may reserve on a limit that is shared with other lanes."""
+        most = min(MOST_SECONDS_AHEAD, SLOTS_AHEAD * shared.interval)
+        if lane is Lane.TRANSACTIONAL:
+            return Reach(most)
+        interval = shared.interval / SHARE
+        share = Limit(f"share:{lane}:{shared.key}", interval, (SHARE_BURST - 1) * interval)
+        return Reach(most * _REACH[lane], share, most * _SHARE_REACH)
 
     def work_ahead(self, channels: Sequence[Channel]) -> int:
         """Return how many campaign messages may wait: some minutes of the slowest channel's work."""
+        if not self.on:
+            return MOST_AHEAD
         rates = {Channel.TELEGRAM: 60 * self.bot_per_second, Channel.EMAIL: self.email_per_minute}
         slowest = min(rates.get(channel, MOST_AHEAD) for channel in channels)
         return round(min(max(MINUTES_AHEAD * slowest, LEAST_AHEAD), MOST_AHEAD))
 
 
+PRESETS: Mapping[str, Limits] = {
+    "default": Limits(),
+    "ceiling": Limits(bot_per_second=30.0),
+    "strict": Limits(bot_per_second=0.5, email_per_minute=1 / 6),
+    "off": Limits(on=False),
+}
+
+
 @dataclass(frozen=True)
 class Reservation:
-    """`go`: the slot is ours, `wait` seconds from now; otherwise ask again after `wait` seconds."""
+    """`go`: the slot is ours, `wait` seconds from now; otherwise ask again after `wait` seconds.
+
+    `own` says that the recipient's own limit is in the way, not the shared one. Of the time that asking took,
+    `held` seconds passed before the answer was found: the rest may have passed after it.
+    """
 
     go: bool
     wait: float
+    own: bool = False
+    held: float = 0.0
 
 
 def reserve(tat: float, now: float, limit: Limit, ahead: float) -> tuple[Reservation, float]:
@@ -78,5 +142,14 @@ def reserve(tat: float, now: float, limit: Limit, ahead: float) -> tuple[Reserva
     send_at = max(now, tat - limit.tolerance)
     wait = send_at - now
     if wait > ahead:
-        return Reservation(go=False, wait=wait), tat
+        return Reservation(go=False, wait=wait - ahead), tat
     return Reservation(go=True, wait=wait), max(tat, send_at) + limit.interval
+
+
+def reaching(share_tat: float, now: float, reach: Reach) -> tuple[float, float]:
+    """Return how far ahead a lane may reserve now, and its share's new tat should it get a slot."""
+    if reach.share is None:
+        return reach.ahead, share_tat
+    # What it gets beyond its share is not held against it later.
+    counted = min(max(share_tat, now - reach.share.tolerance), now) + reach.share.interval
+    return (reach.share_ahead if share_tat <= now else reach.ahead), counted

@@ -18,6 +18,7 @@ from shared.events import (
     Value,
     Variable,
 )
+from shared.ids import derived
 
 
 class Request(Value):
@@ -44,6 +45,11 @@ class Request(Value):
     def type(self) -> str:
         """The template's name, `promo` or `body`: bounded, for labels."""
         return "promo" if self.promo else self.template or "body"
+
+    @property
+    def queue(self) -> UUID:
+        """Whose turn it is kept for: first attempts of one lane and channel to one address go in order."""
+        return derived("queue", self.lane, self.channels[0], self.user_id, self.address)
 
     @classmethod
     def of_message(cls, event: MessageRequested, default_chain: tuple[Channel, ...] = DEFAULT_CHAIN) -> Self:
@@ -86,6 +92,8 @@ class Delivery(Value):
     faults: int
     resent: bool
     cancelled: bool
+    behind: int
+    """How many first attempts to the same address have to start before this one."""
     trace: str | None
 
     @property

@@ -1,14 +1,13 @@
 """The desk: one attempt of one delivery, from its row to the provider and back to its row."""
 
-import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from uuid import UUID
 
 from services.senders.channels import Channel as Sender
-from services.senders.domain.limits import Limits, Reservation
+from services.senders.domain.limits import Limits
 from services.senders.domain.policy import Again, Circuit, Finish, Policy, decide, unforeseen
 from services.senders.domain.requests import Delivery
 from services.senders.domain.sending import (
@@ -22,16 +21,19 @@ from services.senders.domain.sending import (
 )
 from services.senders.handlers.announcing import Announcer, Publish
 from services.senders.handlers.learning import Lessons
+from services.senders.handlers.pacing import Pacing, Wait
 from services.senders.handlers.reaching import Reached, Unreachable, reach
 from services.senders.handlers.tracing import of_message
 from services.senders.handlers.writing import Unwritable, write
 from services.senders.store import Governor, Ledger, Recipients
 from shared import metrics, telemetry
 from shared.events import Channel, State
+from shared.failpoints import passing
 from shared.templates import Templates
 
-SLEPT_SECONDS = 1.0
-"""A longer wait for a slot becomes `due_at`, so that no worker is held."""
+IN_TURN_SECONDS = 0.1
+PAUSED_SECONDS = 0.1
+"""A claim that a pause has refused asks the governor again, which knows for how long."""
 
 log = telemetry.logger(__name__)
 
@@ -51,6 +53,10 @@ class Desk:
     publish: Publish
     default_bot: str | None
     circuit: Circuit = field(default_factory=Circuit)
+    pacing: Pacing = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.pacing = Pacing(self.governor, self.limits)
 
     @property
     def lessons(self) -> Lessons:
@@ -85,13 +91,12 @@ class Desk:
         if isinstance(prepared, Finish):
             return await self._finish(delivery, delivery.attempt, prepared)
         reached, content = prepared
-        if not await self._slot(delivery, reached):
-            return None
-        attempt = await self.ledger.claim(delivery, bot=reached.bot, chat_id=reached.chat_id)
+        attempt = await self._claim(delivery, reached)
         if attempt is None:
             return None
         began = time.monotonic()
         answer = await self._call(delivery, attempt, reached, content)
+        passing("after_answer")
         metrics.SEND_SECONDS.labels(channel=delivery.channel).observe(time.monotonic() - began)
         self.circuit.saw(reached.provider, str(delivery.id), answer)
         await self.lessons.learn(reached, answer)
@@ -120,26 +125,35 @@ class Desk:
             return Finish(State.FAILED, "invalid", chain_goes_on=True)
         return reached, content
 
-    async def _slot(self, delivery: Delivery, reached: Reached) -> bool:
-        """Reserve a slot and wait for it; False when the wait is long and became the row's due time."""
+    async def _claim(self, delivery: Delivery, reached: Reached) -> int | None:
+        """Claim the attempt in its turn and at its slot; None when it waits on, or somebody else has it."""
         limits = reached.limits(self.limits)
-        if not limits:
-            return True
-        kind = limits[-1].key.partition(":")[0]
-        reservation = Reservation(go=False, wait=0.0)
-        for _ in range(3):
-            ahead = self.limits.ahead(delivery.request.lane, limits[0])
-            reservation = await self.governor.reserve(limits, ahead=ahead)
-            if reservation.wait > 0:
-                metrics.RATE_LIMIT_WAITS.labels(key=kind).inc()
-                metrics.RATE_LIMIT_WAIT_SECONDS.labels(key=kind).inc(min(reservation.wait, SLEPT_SECONDS))
-            if reservation.wait > SLEPT_SECONDS:
-                break
-            await asyncio.sleep(reservation.wait)
-            if reservation.go:
-                return True
-        await self.ledger.postpone(delivery, reservation.wait, "rate_limit")
-        return False
+        if delivery.behind:
+            apart = limits[-1].interval if self.limits.on and limits else 0.0
+            await self.ledger.postpone(delivery, max(IN_TURN_SECONDS, delivery.behind * apart), "in_turn")
+            return None
+        passing("before_claim")
+        while True:
+            slot = (
+                await self.pacing.slot(delivery.request.lane, limits) if self.limits.on and limits else None
+            )
+            if isinstance(slot, Wait):
+                await self.ledger.postpone(delivery, slot.seconds, "rate_limit")
+                return None
+            attempt = await self._claimed(delivery, reached, [limit.key for limit in limits])
+            if attempt is None or slot is None or await slot.use():
+                return attempt
+            await self.ledger.release(delivery, attempt)
+
+    async def _claimed(self, delivery: Delivery, reached: Reached, keys: Sequence[str]) -> int | None:
+        began = time.monotonic()
+        attempt = await self.ledger.claim(delivery, bot=reached.bot, chat_id=reached.chat_id, keys=keys)
+        self.pacing.lead.took(time.monotonic() - began)
+        if attempt is None:
+            await self.ledger.postpone(delivery, PAUSED_SECONDS, "paused")
+        else:
+            passing("after_claim")
+        return attempt
 
     async def _call(self, delivery: Delivery, attempt: int, reached: Reached, content: Content) -> Answer:
         """Call the provider: for push once per subscription, and sent if any took it."""
@@ -161,6 +175,7 @@ class Desk:
                 "answer_came_too_late", delivery_id=str(delivery.id), attempt=attempt, state=end.state
             )
             return None
+        passing("before_outcome")
         await self.announcer.outcome(delivery.id)
         return following
 

@@ -4,6 +4,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from uuid import UUID
 
 from pydantic import ValidationError
 
@@ -15,22 +16,22 @@ from services.senders.store import Ledger
 from shared import metrics, telemetry
 from shared.bus import DeadLetter, Receipt
 from shared.events import ButtonClicked, MessageRequested, PromoCancelled, PromoDue
+from shared.failpoints import passing
 
 log = telemetry.logger(__name__)
 
 
 class Queues:
-    """A queue per address: first attempts to one address go out in the order of the stream."""
+    """A queue per address: what comes to one address is written down in the order of the stream."""
 
     def __init__(self) -> None:
-        self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
-        self._waiting: defaultdict[str, int] = defaultdict(int)
+        self._locks: defaultdict[UUID, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._waiting: defaultdict[UUID, int] = defaultdict(int)
 
     @asynccontextmanager
     async def turn(self, request: Request) -> AsyncIterator[None]:
         """Wait for everything to the same address that came before."""
-        address = request.address
-        key = f"{request.user_id or ''}|{address.model_dump_json() if address else ''}"
+        key = request.queue
         self._waiting[key] += 1
         try:
             async with self._locks[key]:
@@ -54,10 +55,13 @@ async def promo_due(event: PromoDue, receipt: Receipt, desk: Desk, queues: Queue
 
 async def _request(request: Request, receipt: Receipt, desk: Desk, queues: Queues) -> None:
     async with queues.turn(request):
-        delivery_id = await desk.ledger.accept(request, replay=receipt.replay > 0, trace=current())
-        if delivery_id is not None:
-            metrics.MESSAGES_ENQUEUED.labels(priority=request.lane, channel=request.channels[0]).inc()
-            await desk.send(delivery_id)
+        delivery_id = await desk.ledger.accept(
+            request, replay=receipt.replay > 0, trace=current(), sequence=receipt.sequence
+        )
+    if delivery_id is not None:
+        metrics.MESSAGES_ENQUEUED.labels(priority=request.lane, channel=request.channels[0]).inc()
+        await desk.send(delivery_id)
+    passing("before_ack")
 
 
 async def promo_cancelled(event: PromoCancelled, ledger: Ledger, announcer: Announcer) -> None:

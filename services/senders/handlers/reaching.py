@@ -29,7 +29,8 @@ class Reached:
         """Return the limits that it keeps, the one shared with others first."""
         if self.bot and self.chat_id is not None:
             return [limits.bot(self.bot), limits.chat(self.bot, self.chat_id)]
-        return [limits.email()] if self.channel is Channel.EMAIL else []
+        domains = [limits.domain(each.address) for each in self.targets if isinstance(each, EmailTarget)]
+        return [limits.email(), *domains] if self.channel is Channel.EMAIL else []
 
 
 @dataclass(frozen=True)

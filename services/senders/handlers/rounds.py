@@ -1,7 +1,9 @@
 """The rounds: what is due, abandoned, untold or to be expanded, taken up again and again."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -9,7 +11,7 @@ from uuid import UUID
 from services.senders.domain.policy import Again, in_doubt
 from services.senders.handlers.announcing import Announcer
 from services.senders.handlers.desk import Desk
-from services.senders.store import Campaigns, Expansion
+from services.senders.store import Bench, Campaigns, Expansion
 from shared import telemetry
 from shared.bus import BusUnavailable
 from shared.database import is_unavailable
@@ -18,9 +20,10 @@ from shared.ids import derived
 
 DUE_SECONDS = 0.1
 SLOW_SECONDS = 1.0
+TIDY_SECONDS = 600.0
 AWAY_SECONDS = 2.0
 STOP_SECONDS = 35.0
-WORKERS = 32
+WORKERS = 16
 CHUNK = 100
 LAG = 5 * CHUNK
 """So many of a campaign's messages may be in the stream that the ledger does not know yet."""
@@ -35,17 +38,21 @@ class Rounds:
         self._desk = desk
         self._campaigns = campaigns
         self._announcer = announcer
-        # Workers of its own per channel: a provider that hangs holds up nobody else.
-        self._running: dict[Channel, dict[UUID, asyncio.Task[None]]] = {channel: {} for channel in Channel}
-        self._taking: set[asyncio.Task[None]] = set()
+        # Workers of its own per channel and lane: what hangs or is plenty holds up nobody else.
+        self._running: dict[Bench, dict[UUID, asyncio.Task[None]]] = {
+            (channel, lane): {} for channel in Channel for lane in Lane
+        }
+        self._taking: set[asyncio.Task[Counter[Bench]]] = set()
+        self._freed = asyncio.Event()
 
     async def run(self) -> None:
         """Go the rounds until cancelled; then wait for the attempts that run."""
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(_forever("due", self._due, DUE_SECONDS))
+                group.create_task(_forever("due", self._due, 0.0))
                 group.create_task(_forever("abandoned", self._abandoned, SLOW_SECONDS))
                 group.create_task(_forever("untold", self._untold, SLOW_SECONDS))
+                group.create_task(_forever("tidy", self._tidy, TIDY_SECONDS))
                 group.create_task(_forever("campaigns", self._expand, DUE_SECONDS))
         finally:
             await asyncio.gather(*self._taking, return_exceptions=True)
@@ -53,21 +60,31 @@ class Rounds:
                 await asyncio.wait(tasks, timeout=STOP_SECONDS)
 
     async def _due(self) -> None:
-        for channel, running in self._running.items():
-            if (room := WORKERS - len(running)) > 0:
-                taking = asyncio.create_task(self._take(channel, room))
-                self._taking.add(taking)
-                taking.add_done_callback(self._taking.discard)
-                # Stopped in the middle, taken rows would be held off everybody until their hold is over.
-                await asyncio.shield(taking)
+        """Take what is due, now and when there is room again for more of it."""
+        self._freed.clear()
+        rooms = {bench: room for bench, running in self._running.items() if (room := WORKERS - len(running))}
+        taking = asyncio.create_task(self._take(rooms))
+        self._taking.add(taking)
+        taking.add_done_callback(self._taking.discard)
+        # Stopped in the middle, taken rows would be held off everybody until their hold is over.
+        taken = await asyncio.shield(taking)
+        if any(taken[bench] >= room for bench, room in rooms.items()) or len(rooms) < len(self._running):
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._freed.wait(), DUE_SECONDS)
+            await asyncio.sleep(DUE_SECONDS / 10)
+        else:
+            await asyncio.sleep(DUE_SECONDS)
 
-    async def _take(self, channel: Channel, room: int) -> None:
-        running = self._running[channel]
-        for delivery_id in await self._desk.ledger.take_due(channel, room):
+    async def _take(self, rooms: Mapping[Bench, int]) -> Counter[Bench]:
+        taken: Counter[Bench] = Counter()
+        for bench, delivery_id in await self._desk.ledger.take_due(rooms):
+            taken[bench] += 1
+            running = self._running[bench]
             if delivery_id not in running:
-                running[delivery_id] = asyncio.create_task(self._send(channel, delivery_id))
+                running[delivery_id] = asyncio.create_task(self._send(bench, delivery_id))
+        return taken
 
-    async def _send(self, channel: Channel, delivery_id: UUID) -> None:
+    async def _send(self, bench: Bench, delivery_id: UUID) -> None:
         try:
             await self._desk.send(delivery_id)
         except Exception as error:  # noqa: BLE001 - the boundary of an attempt: its row stays due
@@ -76,7 +93,8 @@ class Rounds:
             if not _is_away(error):
                 await self._stumbled(delivery_id)
         finally:
-            self._running[channel].pop(delivery_id, None)
+            self._running[bench].pop(delivery_id, None)
+            self._freed.set()
 
     async def _stumbled(self, delivery_id: UUID) -> None:
         try:
@@ -102,6 +120,9 @@ class Rounds:
         await self._announcer.migrations()
         await self._campaigns.end()
         await self._announcer.campaigns()
+
+    async def _tidy(self) -> None:
+        await self._desk.governor.forget()
 
     async def _expand(self) -> None:
         """Publish the next part of a campaign's list, when the one before is nearly done."""

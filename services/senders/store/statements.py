@@ -9,8 +9,8 @@ ADD_MESSAGE = text("""
 
 # A new delivery is held by whoever adds it: the poller takes it only when that process is gone.
 ADD_DELIVERY = text("""
-    INSERT INTO deliveries (id, message_id, channel, position, lane_rank, state, due_at)
-    VALUES (:id, :message_id, :channel, :position, :lane_rank, 'pending',
+    INSERT INTO deliveries (id, message_id, channel, position, lane_rank, queue, sequence, state, due_at)
+    VALUES (:id, :message_id, :channel, :position, :lane_rank, :queue, :sequence, 'pending',
             CASE WHEN CAST(:not_before AS timestamptz) IS NULL THEN now() + make_interval(secs => :hold)
             ELSE least(CAST(:not_before AS timestamptz), CAST(:expires_at AS timestamptz)) END)
     ON CONFLICT (id) DO NOTHING""")
@@ -26,25 +26,43 @@ REVIVE = text("""
            announced = true, due_at = now() + make_interval(secs => :hold), updated_at = now()
     WHERE message_id = :message_id AND state = 'failed' AND reason = 'dead_letter' RETURNING id""")
 
+# `behind`: first attempts to the same address that came before and are not under way yet. One that is under
+# way is given a moment to arrive first, and no more: its provider may hang.
 _COLUMNS = """
     d.id, d.channel, d.position, d.attempt, d.tries, d.greylists, d.faults, d.resent, m.request, m.trace,
-    EXISTS (SELECT 1 FROM promo_cancellations c
+    EXISTS (SELECT 1 FROM message_cancellations c WHERE c.message_id = m.id)
+    OR EXISTS (SELECT 1 FROM promo_cancellations c
             WHERE m.lane = 'promo' AND c.schedule_id = CAST(m.request -> 'promo' ->> 'schedule_id' AS uuid)
               AND (c.promo_id IS NULL OR c.promo_id = m.request -> 'promo' ->> 'promo_id')
-              AND c.up_to >= CAST(m.request -> 'promo' ->> 'slot' AS timestamptz)) AS cancelled"""
+              AND c.up_to >= CAST(m.request -> 'promo' ->> 'slot' AS timestamptz)) AS cancelled,
+    (SELECT count(*) FROM (
+        SELECT 1 FROM deliveries e
+        WHERE e.queue = d.queue AND e.sequence < d.sequence
+          AND (e.state = 'pending' OR e.updated_at > now() - interval '2 seconds') LIMIT 50) AS earlier)
+    AS behind"""
 
 LOAD = text(f"""
     SELECT {_COLUMNS} FROM deliveries d JOIN messages m ON m.id = d.message_id
     WHERE d.id = :id AND d.state = 'pending'""")  # noqa: S608 - a constant
 
+# Nobody starts while a limit of his is paused, though his slot was reserved before the pause.
 CLAIM = text("""
     UPDATE deliveries SET state = 'sending', attempt = attempt + 1, bot = :bot, chat_id = :chat_id,
            lease_until = now() + make_interval(secs => :lease), updated_at = now()
-    WHERE id = :id AND state = 'pending' AND attempt = :attempt RETURNING attempt""")
+    WHERE id = :id AND state = 'pending' AND attempt = :attempt
+      AND NOT EXISTS (SELECT 1 FROM governor
+                      WHERE key = ANY(CAST(:keys AS text[])) AND paused_until > clock_timestamp())
+    RETURNING attempt""")
+
+# Nothing was sent under this number: the next claim takes it again.
+RELEASE = text("""
+    UPDATE deliveries SET state = 'pending', attempt = attempt - 1, lease_until = NULL, due_at = now(),
+           updated_at = now()
+    WHERE id = :id AND state = 'sending' AND attempt = :attempt""")
 
 FINISH = text("""
     UPDATE deliveries SET state = :state, reason = :reason, provider_message_id = :provider_message_id,
-           lease_until = NULL, announced = false, updated_at = now()
+           lease_until = NULL, queue = NULL, announced = false, updated_at = now()
     WHERE id = :id AND attempt = :attempt AND state IN ('pending', 'sending') RETURNING id""")
 
 # A wait ends when the message expires: then it is time to say so.
@@ -52,23 +70,28 @@ _IN_SECONDS = """least(now() + make_interval(secs => :seconds),
                        (SELECT expires_at FROM messages m WHERE m.id = message_id))"""
 
 WAIT = text(f"""
-    UPDATE deliveries SET state = 'pending', reason = :reason, lease_until = NULL, updated_at = now(),
-           due_at = {_IN_SECONDS}, tries = tries + :tries,
+    UPDATE deliveries SET state = 'pending', reason = :reason, lease_until = NULL, queue = NULL,
+           updated_at = now(), due_at = {_IN_SECONDS}, tries = tries + :tries,
            greylists = greylists + :greylists, resent = resent OR :resent
     WHERE id = :id AND attempt = :attempt AND state = 'sending' RETURNING id""")  # noqa: S608 - a constant
 
 POSTPONE = text(f"""
     UPDATE deliveries SET due_at = {_IN_SECONDS}, reason = :reason, faults = faults + :faults,
-           updated_at = now()
+           queue = CASE WHEN :faults > 0 THEN NULL ELSE queue END, updated_at = now()
     WHERE id = :id AND attempt = :attempt AND state = 'pending'""")  # noqa: S608 - a constant
 
+# Each lane of each channel has workers of its own; `rooms` says how many of them are free.
 TAKE_DUE = text("""
     WITH due AS (
-        SELECT id, due_at FROM deliveries
-        WHERE state = 'pending' AND channel = :channel AND due_at <= now()
-        ORDER BY lane_rank, due_at LIMIT :limit FOR UPDATE SKIP LOCKED)
+        SELECT each.id, each.due_at
+        FROM unnest(CAST(:channels AS text[]), CAST(:ranks AS smallint[]), CAST(:rooms AS int[]))
+             AS free(channel, rank, room)
+        CROSS JOIN LATERAL (
+            SELECT id, due_at FROM deliveries
+            WHERE state = 'pending' AND channel = free.channel AND lane_rank = free.rank AND due_at <= now()
+            ORDER BY due_at LIMIT free.room FOR UPDATE SKIP LOCKED) AS each)
     UPDATE deliveries d SET due_at = now() + make_interval(secs => :hold)
-    FROM due WHERE d.id = due.id RETURNING d.id, d.lane_rank, due.due_at AS was_due_at""")
+    FROM due WHERE d.id = due.id RETURNING d.id, d.channel, d.lane_rank, due.due_at AS was_due_at""")
 
 ABANDONED = text(f"""
     SELECT {_COLUMNS} FROM deliveries d JOIN messages m ON m.id = d.message_id
@@ -88,12 +111,13 @@ OUTCOME = text(f"{_OUTCOME} WHERE d.id = :id AND NOT d.announced")
 ANNOUNCED = text("""
     UPDATE deliveries SET announced = true WHERE id = :id AND state = :state AND attempt = :attempt""")
 
-# A press may come before anybody has noticed that the send is in doubt.
+# A press may come before anybody has noticed that the send is in doubt, and before it is sent once more.
 SETTLE = text("""
-    UPDATE deliveries SET state = 'sent', reason = 'settled', lease_until = NULL, announced = false,
-           updated_at = now(),
+    UPDATE deliveries SET state = 'sent', reason = 'settled', lease_until = NULL, queue = NULL,
+           announced = false, updated_at = now(),
            provider_message_id = coalesce(:message_id, provider_message_id)
-    WHERE id = :id AND state IN ('ambiguous', 'sending') AND bot = :bot AND chat_id = :chat_id
+    WHERE id = :id AND (state IN ('ambiguous', 'sending') OR state = 'pending' AND resent)
+      AND bot = :bot AND chat_id = :chat_id
     RETURNING attempt, provider_message_id""")
 
 ADD_CANCELLATION = text("""
@@ -101,7 +125,8 @@ ADD_CANCELLATION = text("""
     VALUES (:id, :schedule_id, :promo_id, :up_to) ON CONFLICT (id) DO NOTHING""")
 
 CANCEL_PROMOS = text("""
-    UPDATE deliveries d SET state = 'suppressed', reason = 'cancelled', announced = false, updated_at = now()
+    UPDATE deliveries d SET state = 'suppressed', reason = 'cancelled', queue = NULL, announced = false,
+           updated_at = now()
     FROM messages m
     WHERE m.id = d.message_id AND d.state = 'pending' AND m.lane = 'promo'
       AND CAST(m.request -> 'promo' ->> 'schedule_id' AS uuid) = :schedule_id
@@ -109,8 +134,18 @@ CANCEL_PROMOS = text("""
       AND CAST(m.request -> 'promo' ->> 'slot' AS timestamptz) <= :up_to
     RETURNING d.id, d.attempt""")
 
+ADD_MESSAGE_CANCELLATION = text("""
+    INSERT INTO message_cancellations (message_id) VALUES (:message_id)
+    ON CONFLICT (message_id) DO NOTHING""")
+
+CANCEL_MESSAGE = text("""
+    UPDATE deliveries SET state = 'suppressed', reason = 'cancelled', queue = NULL, announced = false,
+           updated_at = now()
+    WHERE message_id = :message_id AND state = 'pending' RETURNING id, attempt""")
+
 BURY = text("""
-    UPDATE deliveries SET state = 'failed', reason = 'dead_letter', announced = false, updated_at = now()
+    UPDATE deliveries SET state = 'failed', reason = 'dead_letter', queue = NULL, announced = false,
+           updated_at = now()
     WHERE message_id = :message_id AND state = 'pending' RETURNING id, attempt""")
 
 NOTE = text("""

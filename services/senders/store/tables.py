@@ -83,6 +83,13 @@ promo_cancellations = Table(
     Index("promo_cancellations_schedule", "schedule_id", "up_to"),
 )
 
+message_cancellations = Table(
+    "message_cancellations",
+    metadata,
+    Column("message_id", Uuid, primary_key=True),  # of a message that may be still to come
+    Column("cancelled_at", _TIME, nullable=False, server_default=func.now()),
+)
+
 messages = Table(
     "messages",
     metadata,
@@ -107,6 +114,8 @@ deliveries = Table(
     Column("channel", Text, nullable=False),
     Column("position", SmallInteger, nullable=False),
     Column("lane_rank", SmallInteger, nullable=False),
+    Column("queue", Uuid),  # the address whose turn it waits for; null once its first attempt is over
+    Column("sequence", BigInteger),  # its place in the stream
     Column("state", Text, nullable=False),
     Column("attempt", Integer, nullable=False, server_default="0"),
     Column("tries", Integer, nullable=False, server_default="0"),
@@ -129,6 +138,7 @@ deliveries = Table(
     Index("deliveries_message", "message_id", "position"),
     Index("deliveries_due", "channel", "lane_rank", "due_at", postgresql_where=text("state = 'pending'")),
     Index("deliveries_leased", "lease_until", postgresql_where=text("state = 'sending'")),
+    Index("deliveries_queue", "queue", "sequence", postgresql_where=text("queue IS NOT NULL")),
     Index("deliveries_unannounced", "updated_at", postgresql_where=text("NOT announced")),
 )
 

@@ -1,0 +1,67 @@
+"""Deliveries that end without an attempt: settled by a press, cancelled, buried."""
+
+from datetime import datetime
+from uuid import UUID
+
+from services.senders.domain.requests import Request
+from services.senders.store import statements as sql
+from services.senders.store.attempts import Attempts
+from shared.events import State
+
+
+class Endings(Attempts):
+    """The part of the ledger that ends deliveries from outside."""
+
+    async def settle(self, delivery_id: UUID, bot: str, chat_id: int, message_id: int | None) -> UUID | None:
+        """Take a press as proof that an unanswered delivery arrived, if chat and bot are its own."""
+        async with self._database.begin() as connection:
+            settled = await connection.execute(
+                sql.SETTLE,
+                {
+                    "id": delivery_id,
+                    "bot": bot,
+                    "chat_id": chat_id,
+                    "message_id": str(message_id or "") or None,
+                },
+            )
+            row = settled.mappings().first()
+            if row is None:
+                return None
+            await self._note(
+                connection, delivery_id, row["attempt"], State.SENT, "settled", row["provider_message_id"]
+            )
+            return delivery_id
+
+    async def cancel_promos(
+        self, event_id: UUID, schedule_id: UUID, promo_id: str | None, up_to: datetime
+    ) -> list[UUID]:
+        """Cancel unsent posts, those that are still to come included; return the deliveries that ended."""
+        parameters = {"id": event_id, "schedule_id": schedule_id, "promo_id": promo_id, "up_to": up_to}
+        async with self._database.begin() as connection:
+            await connection.execute(sql.ADD_CANCELLATION, parameters)
+            rows = (await connection.execute(sql.CANCEL_PROMOS, parameters)).mappings().all()
+            for row in rows:
+                await self._note(connection, row["id"], row["attempt"], State.SUPPRESSED, "cancelled", None)
+        return [row["id"] for row in rows]
+
+    async def cancel_message(self, message_id: UUID) -> list[UUID]:
+        """Cancel what is unsent of a message, one that is still to come included; return what ended.
+
+        The cancellation is committed first: whoever accepts the message meanwhile finds it there.
+        """
+        parameters = {"message_id": message_id}
+        await self._database.execute(sql.ADD_MESSAGE_CANCELLATION, **parameters)
+        async with self._database.begin() as connection:
+            rows = (await connection.execute(sql.CANCEL_MESSAGE, parameters)).mappings().all()
+            for row in rows:
+                await self._note(connection, row["id"], row["attempt"], State.SUPPRESSED, "cancelled", None)
+        return [row["id"] for row in rows]
+
+    async def bury(self, request: Request) -> list[UUID]:
+        """End a message whose event became a dead letter; return the deliveries that ended."""
+        await self.accept(request)
+        async with self._database.begin() as connection:
+            rows = (await connection.execute(sql.BURY, {"message_id": request.id})).mappings().all()
+            for row in rows:
+                await self._note(connection, row["id"], row["attempt"], State.FAILED, "dead_letter", None)
+        return [row["id"] for row in rows]

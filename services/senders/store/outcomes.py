@@ -1,0 +1,37 @@
+"""What became of messages: outcomes that are to be told, and a message with its history."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from sqlalchemy import RowMapping
+
+from services.senders.store import statements as sql
+from services.senders.store.book import Book
+
+
+class Outcomes(Book):
+    """The part of the ledger that is told and asked about."""
+
+    async def unannounced(self, *, older_than: float, limit: int = 200) -> Sequence[RowMapping]:
+        """Return ended deliveries whose outcome may not have been published."""
+        return await self._database.rows(sql.UNANNOUNCED, seconds=older_than, limit=limit)
+
+    async def outcome(self, delivery_id: UUID) -> RowMapping | None:
+        """Return an ended delivery with what its outcome event tells."""
+        return await self._database.row(sql.OUTCOME, id=delivery_id)
+
+    async def announced(self, delivery_id: UUID, state: str, attempt: int) -> None:
+        """Note that the outcome of this state and attempt is published."""
+        await self._database.execute(sql.ANNOUNCED, id=delivery_id, state=state, attempt=attempt)
+
+    async def message(
+        self, message_id: UUID
+    ) -> tuple[RowMapping, Sequence[RowMapping], Sequence[RowMapping]] | None:
+        """Return a message, its deliveries and its history, or None when it is unknown."""
+        async with self._database.begin() as connection:
+            found = (await connection.execute(sql.MESSAGE, {"id": message_id})).mappings().first()
+            if found is None:
+                return None
+            deliveries = (await connection.execute(sql.DELIVERIES, {"id": message_id})).mappings().all()
+            history = (await connection.execute(sql.HISTORY, {"id": message_id})).mappings().all()
+            return found, deliveries, history
