@@ -52,7 +52,7 @@ class Message:
     def link(self, text: str, url: str) -> Self:
         """Add a line that is a link; raises BadLink where Telegram would drop it."""
         try:
-            # What Telegram sees as blank is more than spaces: a NUL becomes one, a zero-width mark shows nothing.
+            # What Telegram sees as blank is more than spaces: a NUL becomes one, zero width shows nothing.
             normalise(Formatted(text))
         except EmptyText:
             raise BadLink("a link needs a visible text") from None
