@@ -311,6 +311,27 @@ class GetMessage(Query[MessageView]):
     message_id: UUID
 
 
+class MessageCancelled(Value):
+    """What a cancellation did; from then on nothing more is sent.
+
+    `state` is null while senders does not know the message yet, and pending while it is being sent.
+    """
+
+    id: UUID
+    state: State | None = None
+
+
+class CancelMessage(Query[MessageCancelled]):
+    """Cancel what is unsent of a message; refused with 409 when it has ended otherwise."""
+
+    service = "senders"
+    name = "cancel_message"
+    reply = MessageCancelled
+
+    cause: UUID
+    message_id: UUID
+
+
 class RecipientView(Value):
     """A recipient; `version` rises with every change."""
 
@@ -417,6 +438,7 @@ class GetCampaign(Query[CampaignView]):
 ALL: tuple[type[Query[Value]], ...] = (
     StartSchedule, StopSchedule, ListSchedules, ListPromos, ListPromoLog,
     ListClicks, CountClicks,
-    ListTemplates, GetMessage, GetRecipient, PutRecipient, AddPushSubscription, CreateCampaign, GetCampaign,
+    ListTemplates, GetMessage, CancelMessage, GetRecipient, PutRecipient, AddPushSubscription,
+    CreateCampaign, GetCampaign,
 )  # type: ignore[assignment]  # fmt: skip  # Query is invariant in its reply; each member is a Query
 """Every query there is."""

@@ -11,12 +11,14 @@ from shared.queries import (
     AddPushSubscription,
     AttemptView,
     CampaignView,
+    CancelMessage,
     CreateCampaign,
     DeliveryView,
     GetCampaign,
     GetMessage,
     GetRecipient,
     ListTemplates,
+    MessageCancelled,
     MessageView,
     PutRecipient,
     RecipientView,
@@ -69,6 +71,20 @@ async def get_message(query: GetMessage, ledger: Ledger) -> MessageView:
             for row in history
         ),
     )
+
+
+async def cancel_message(
+    command: CancelMessage, ledger: Ledger, tell: Callable[[UUID], Awaitable[None]]
+) -> MessageCancelled:
+    """Cancel what is unsent of a message, one that is still to come included; refuses what has ended."""
+    for delivery_id in await ledger.cancel_message(command.message_id):
+        await tell(delivery_id)
+    if await ledger.message(command.message_id) is None:
+        return MessageCancelled(id=command.message_id)
+    view = await get_message(GetMessage(message_id=command.message_id), ledger)
+    if view.state is not State.PENDING and view.reason != "cancelled":
+        raise Refusal(409, "Too late", f"the message has ended: {view.state}")
+    return MessageCancelled(id=command.message_id, state=view.state)
 
 
 async def get_recipient(query: GetRecipient, recipients: Recipients) -> RecipientView:

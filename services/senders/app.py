@@ -25,6 +25,7 @@ from shared.database import Attempts, Database, is_unavailable
 from shared.events import ButtonClicked, Channel, MessageRequested, PromoCancelled, PromoDue
 from shared.queries import (
     AddPushSubscription,
+    CancelMessage,
     CreateCampaign,
     GetCampaign,
     GetMessage,
@@ -116,6 +117,9 @@ async def _answer(stack: AsyncExitStack, bus: Bus, desk: handlers.Desk, campaign
         bus.answer(
             answering(ListTemplates, lambda query: api.list_templates(query, desk.templates)),
             answering(GetMessage, lambda query: api.get_message(query, ledger)),
+            answering(
+                CancelMessage, lambda command: api.cancel_message(command, ledger, desk.announcer.outcome)
+            ),
             answering(GetRecipient, lambda query: api.get_recipient(query, recipients)),
             answering(PutRecipient, lambda command: api.put_recipient(command, recipients, announce)),
             answering(

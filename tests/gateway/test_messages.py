@@ -9,8 +9,8 @@ from uuid import UUID
 from services.gateway.domain.roles import KeyRole
 from shared import ids
 from shared.bus import Refusal
-from shared.events import Channel, Lane, MessageRequested
-from shared.queries import GetMessage, MessageView
+from shared.events import Channel, Lane, MessageRequested, State
+from shared.queries import CancelMessage, GetMessage, MessageCancelled, MessageView
 
 USER = str(ids.derived("user", 1))
 TP = {
@@ -251,6 +251,27 @@ async def test_nul_and_surrogates_do_not_reach_the_stream(gateway: Any) -> None:
     (event,) = await gateway.eventually(MessageRequested)
     assert event.body is not None
     assert event.body.text == "a\ufffd\ufffdb"
+
+
+async def test_a_message_is_cancelled(gateway: Any) -> None:
+    """200 says that nothing was sent, 202 that nothing more will be; what has ended otherwise is 409."""
+    states: dict[str, State | None] = {
+        str(ids.derived("waits")): State.SUPPRESSED,
+        str(ids.derived("unknown")): None,
+        str(ids.derived("under way")): State.PENDING,
+    }
+
+    def cancel(command: CancelMessage) -> MessageCancelled:
+        if str(command.message_id) not in states:
+            raise Refusal(409, "Too late", "the message has ended: sent")
+        return MessageCancelled(id=command.message_id, state=states[str(command.message_id)])
+
+    assert (await gateway.call("DELETE", f"/messages/{USER}"))[0] == 503
+    await gateway.peers.answer(CancelMessage, cancel)
+    answers = [(await gateway.call("DELETE", f"/messages/{each}"))[0] for each in states]
+    assert answers == [200, 202, 202]
+    assert (await gateway.call("DELETE", f"/messages/{USER}"))[0] == 409
+    assert (await gateway.call("DELETE", "/messages/five"))[0] == 404
 
 
 async def test_what_became_of_a_message(gateway: Any) -> None:

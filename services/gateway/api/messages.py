@@ -9,14 +9,14 @@ from uuid import UUID, uuid4
 from aiohttp import web
 from pydantic import ValidationError
 
-from services.gateway.api.asking import Call
+from services.gateway.api.asking import Call, answer
 from services.gateway.api.content import content_errors
 from services.gateway.api.problems import errors_of, invalid
 from services.gateway.api.repeating import Publish, answered_once
 from services.gateway.api.requests import MOST_MESSAGES, MessageIn
 from shared import ids, metrics
-from shared.events import DEFAULT_CHAIN, Lane, MessageRequested
-from shared.queries import GetMessage
+from shared.events import DEFAULT_CHAIN, Lane, MessageRequested, State
+from shared.queries import CancelMessage, GetMessage
 
 VALID = {Lane.TRANSACTIONAL: timedelta(hours=24), Lane.CAMPAIGN: timedelta(hours=72)}
 LATEST = timedelta(days=90)
@@ -33,6 +33,13 @@ async def create_messages(call: Call) -> web.Response:
 async def get_message(call: Call) -> web.Response:
     """Answer with a message's state and history."""
     return await call.ask(GetMessage(message_id=call.path_id("message_id", "message")))
+
+
+async def cancel_message(call: Call) -> web.Response:
+    """Cancel what is unsent of a message: 200 when it is, 202 when it is on its way to senders or out."""
+    message_id = call.path_id("message_id", "message")
+    done = await call.door.bus.ask(CancelMessage(cause=call.cause(), message_id=message_id))
+    return answer(done, 202 if done.state in (None, State.PENDING) else 200)
 
 
 async def publish_requests(call: Call, events: Sequence[MessageRequested]) -> None:

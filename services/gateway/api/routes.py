@@ -23,6 +23,7 @@ class Route:
 ROUTES: tuple[Route, ...] = (
     Route("POST", "/messages", KeyRole.SERVICE, messages.create_messages),
     Route("GET", "/messages/{message_id}", KeyRole.SERVICE, messages.get_message),
+    Route("DELETE", "/messages/{message_id}", KeyRole.SERVICE, messages.cancel_message),
     Route("POST", "/messaging/test", KeyRole.OWNER, trial.send_test),
     Route("GET", "/recipients/{user_id}", KeyRole.SERVICE, recipients.get_recipient),
     Route("PUT", "/recipients/{user_id}", KeyRole.SERVICE, recipients.put_recipient),

@@ -109,10 +109,12 @@ class Desk:
 
     async def _prepare(self, delivery: Delivery) -> tuple[Reached, Content] | Finish:
         """Return where it goes and what it says, or how it ends without an attempt."""
+        # What waits to be sent once more may have arrived already.
+        unsent = State.AMBIGUOUS if delivery.resent else State.SUPPRESSED
         if delivery.cancelled:
-            return Finish(State.SUPPRESSED, "cancelled")
+            return Finish(unsent, "cancelled")
         if delivery.request.expires_at <= datetime.now(UTC):
-            return Finish(State.SUPPRESSED, "expired")
+            return Finish(unsent, "expired")
         if delivery.channel not in self.senders:
             return Finish(State.FAILED, "channel_off", chain_goes_on=True)
         reached = await reach(delivery, self.recipients, self.default_bot)

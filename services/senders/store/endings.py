@@ -54,7 +54,9 @@ class Endings(Attempts):
         async with self._database.begin() as connection:
             rows = (await connection.execute(sql.CANCEL_MESSAGE, parameters)).mappings().all()
             for row in rows:
-                await self._note(connection, row["id"], row["attempt"], State.SUPPRESSED, "cancelled", None)
+                await self._note(
+                    connection, row["id"], row["attempt"], State(row["state"]), "cancelled", None
+                )
         return [row["id"] for row in rows]
 
     async def bury(self, request: Request) -> list[UUID]:

@@ -138,10 +138,11 @@ ADD_MESSAGE_CANCELLATION = text("""
     INSERT INTO message_cancellations (message_id) VALUES (:message_id)
     ON CONFLICT (message_id) DO NOTHING""")
 
+# What waits to be sent once more may have arrived: it can be left at that, not unsent.
 CANCEL_MESSAGE = text("""
-    UPDATE deliveries SET state = 'suppressed', reason = 'cancelled', queue = NULL, announced = false,
-           updated_at = now()
-    WHERE message_id = :message_id AND state = 'pending' RETURNING id, attempt""")
+    UPDATE deliveries SET state = CASE WHEN resent THEN 'ambiguous' ELSE 'suppressed' END,
+           reason = 'cancelled', queue = NULL, announced = false, updated_at = now()
+    WHERE message_id = :message_id AND state = 'pending' RETURNING id, attempt, state""")
 
 BURY = text("""
     UPDATE deliveries SET state = 'failed', reason = 'dead_letter', queue = NULL, announced = false,
