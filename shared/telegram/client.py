@@ -45,7 +45,6 @@ class _Body(BytesPayload):
         transport = writer.transport if isinstance(writer, StreamWriter) else None
         self.sent = transport is not None and not transport.is_closing()
         await super().write_with_length(writer, content_length)
-        passing("after_call")
 
 
 class BotApi:
@@ -115,6 +114,7 @@ class BotApi:
             raise_for_status=False,
             middlewares=(),
         ) as response:
+            passing("after_call")
             return response.status, response.headers.get("Retry-After"), await response.read()
 
 
