@@ -11,7 +11,7 @@ import re
 import sys
 import traceback
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -35,20 +35,23 @@ EXPORT_SECONDS = 3.0
 _TIMEOUTS = ("OTEL_EXPORTER_OTLP_TIMEOUT", "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT")
 
 tracer = trace.get_tracer("carillon")
+_records = True
 
 
 def configure(service: str, *, level: str = "INFO") -> None:
     """Set up logs and traces of a process; called once, at its start."""
     _configure_logs(service, level)
+    global _records  # noqa: PLW0603 - a process has one configuration, as OpenTelemetry has
     console = os.environ.get("OTEL_TRACES_EXPORTER") == "console"
+    _records = console or _collector_named()
     provider = TracerProvider(
         resource=Resource.create({"service.name": f"carillon-{service}"}),
-        # Spans that nobody gets keep their ids, for logs and events, and cost little else.
-        sampler=None if console or _collector_named() else ALWAYS_OFF,
+        # Where nobody gets spans a trace is its id, for logs and events, and costs little else.
+        sampler=None if _records else ALWAYS_OFF,
     )
     if console:
         provider.add_span_processor(SimpleSpanProcessor(ConsoleSpanExporter()))
-    elif _collector_named():
+    elif _records:
         bounded = any(os.environ.get(name) for name in _TIMEOUTS)
         exporter = OTLPSpanExporter(timeout=None if bounded else EXPORT_SECONDS)
         provider.add_span_processor(BatchSpanProcessor(exporter))
@@ -69,22 +72,30 @@ def logger(name: str) -> structlog.stdlib.BoundLogger:
 
 def span(name: str, **attributes: str | int | float | bool) -> AbstractContextManager[trace.Span]:
     """Open a span; errors mark it with their class, never with their text."""
-    return _Opened(tracer.start_span(name, attributes=attributes))
+    return _unrecorded() or _Opened(tracer.start_span(name, attributes=attributes))
 
 
 def request_span(name: str, attributes: Mapping[str, str]) -> AbstractContextManager[trace.Span]:
     """Open the span of a request that came from outside."""
-    return _Opened(tracer.start_span(name, kind=trace.SpanKind.SERVER, attributes=attributes))
+    return _unrecorded() or _Opened(
+        tracer.start_span(name, kind=trace.SpanKind.SERVER, attributes=attributes)
+    )
 
 
 def batch_span(name: str, headers: Iterable[Mapping[str, str]]) -> AbstractContextManager[trace.Span]:
     """Open a span for many events at once, linked to the trace of each."""
     links = []
-    for each in headers:
+    for each in headers if _records else ():
         found = trace.get_current_span(_propagator.extract(each)).get_span_context()
         if found.is_valid:
             links.append(trace.Link(found))
     return _Opened(tracer.start_span(name, links=links))
+
+
+def _unrecorded() -> AbstractContextManager[trace.Span] | None:
+    """Return the current span, to go on in, where another would only be another number in its trace."""
+    current = trace.get_current_span()
+    return None if _records or not current.get_span_context().is_valid else nullcontext(current)
 
 
 class _Opened:
