@@ -17,12 +17,16 @@ REPLAY = "Carillon-Replay"
 HEADROOM_BYTES = 8 * 1024
 """Room that an event leaves below the broker's max_payload for the headers of a dead letter."""
 
+WORDS_WITHOUT_DOMAIN = 9
+"""Words of an acknowledgement's subject from a broker that knows no domains."""
+
 BY_NAME: dict[str, type[Event]] = {event_class.name: event_class for event_class in ALL}
 
 
 def encode(event: Event) -> tuple[bytes, dict[str, str]]:
     """Return body and headers of an event."""
-    headers = {MSG_ID: str(event.id), EVENT: event.name, EVENT_ID: str(event.id), **telemetry.inject()}
+    event_id = str(event.id)
+    headers = {MSG_ID: event_id, EVENT: event.name, EVENT_ID: event_id, **telemetry.inject()}
     return event.model_dump_json().encode(), headers
 
 
@@ -35,20 +39,20 @@ class Arrived:
     deliveries: int
     sequence: int
     stream: str
-    published_at: datetime
 
     @classmethod
     def read(cls, message: Msg) -> "Arrived":
         """Read the metadata of a delivered message."""
-        metadata = message.metadata
-        return cls(
-            message=message,
-            headers=message.headers or {},
-            deliveries=metadata.num_delivered,
-            sequence=metadata.sequence.stream,
-            stream=metadata.stream,
-            published_at=metadata.timestamp.astimezone(UTC),
-        )
+        # $JS.ACK.[domain.account.]stream.consumer.deliveries.sequence.…; the client's own reading makes five
+        # objects of it, for every event.
+        words = message.reply.split(".")
+        at = 2 if len(words) == WORDS_WITHOUT_DOMAIN else 4
+        return cls(message, message.headers or {}, int(words[at + 2]), int(words[at + 3]), words[at])
+
+    @property
+    def published_at(self) -> datetime:
+        """When the broker stored the message."""
+        return self.message.metadata.timestamp.astimezone(UTC)
 
     @property
     def replay(self) -> int:
