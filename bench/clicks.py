@@ -23,7 +23,7 @@ EVENTS = 30_000
 STREAM, DURABLE = "CLICKS", "clicks_presses"
 AT_ONCE = 1_000
 LATER, NOW = "2200-01-01T00:00:00Z", "2000-01-01T00:00:00Z"
-ASK_SECONDS = 0.02
+ASK_SECONDS = 0.05
 HOW = (
     f"{EVENTS:,} presses lie in the stream; the durable of a running clicks process is let go, and the clock "
     "stops when all are acked, which is after the commit. Fetching alone acks the same messages and reads "

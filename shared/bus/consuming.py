@@ -21,7 +21,8 @@ from shared.events import Event
 
 PROBE_SECONDS = 1.0
 STOP_SECONDS = 30.0
-GATHER_SECONDS = 0.02
+GATHER_SECONDS = 0.1
+NAP_SECONDS = 0.01
 
 log = telemetry.logger(__name__)
 
@@ -129,12 +130,17 @@ class Consumption:
     async def _work_batches(self) -> None:
         while True:
             batch = [await self._fresh.get()]
-            if 0 < self._fresh.qsize() < self._durable.batch - 1:
-                # They come faster than one at a time: fuller batches cost both databases and loop less.
-                await asyncio.sleep(GATHER_SECONDS)
+            await self._gather()
             while not self._fresh.empty() and len(batch) < self._durable.batch:
                 batch.append(self._fresh.get_nowait())
             await self._handle_batch([each for each in batch if not await self._returned(each)])
+
+    async def _gather(self) -> None:
+        """Wait for a fuller batch, which costs the database less, while more keeps coming; never for long."""
+        before, until = 0, time.monotonic() + GATHER_SECONDS
+        while before < (now := self._fresh.qsize()) < self._durable.batch - 1 and time.monotonic() < until:
+            before = now
+            await asyncio.sleep(NAP_SECONDS)
 
     async def _handle_batch(self, batch: Sequence[Arrived]) -> None:
         """Handle many at once; whatever goes wrong, handle them one by one."""
