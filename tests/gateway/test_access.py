@@ -15,6 +15,7 @@ SOME_ID = str(ids.derived("anybody"))
 MATRIX = {
     ("POST", "/messages"): KeyRole.SERVICE,
     ("GET", "/messages/{message_id}"): KeyRole.SERVICE,
+    ("DELETE", "/messages/{message_id}"): KeyRole.SERVICE,
     ("POST", "/messaging/test"): KeyRole.OWNER,
     ("GET", "/recipients/{user_id}"): KeyRole.SERVICE,
     ("PUT", "/recipients/{user_id}"): KeyRole.SERVICE,
