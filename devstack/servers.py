@@ -121,7 +121,8 @@ async def stop_process(process: asyncio.subprocess.Process, which: signal.Signal
         return
     process.send_signal(which)
     try:
-        await asyncio.wait_for(process.wait(), seconds)
+        async with asyncio.timeout(seconds):
+            await process.wait()
     except TimeoutError:
         process.kill()
         await process.wait()

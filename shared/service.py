@@ -21,7 +21,7 @@ import orjson
 import uvloop
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from shared import telemetry
+from shared import tasks, telemetry
 from shared.bus.errors import BusUnavailable
 from shared.database import is_unavailable
 from shared.settings import Settings, host_and_port, load, secrets_of
@@ -101,7 +101,7 @@ class Service:
         turning = asyncio.create_task(self._turn())
         try:
             while not self._stopping.is_set() and not await self._life(settings, app):
-                await _sleep_until(self._stopping, START_AGAIN_SECONDS)
+                await tasks.wait(self._stopping, START_AGAIN_SECONDS)
         finally:
             turning.cancel()
 
@@ -146,13 +146,6 @@ class Service:
 
 _UNFORESEEN = (Exception,)
 """The runner is the outermost boundary of a process: what gets here has nowhere else to be told."""
-
-
-async def _sleep_until(event: asyncio.Event, seconds: float) -> None:
-    try:
-        await asyncio.wait_for(event.wait(), seconds)
-    except TimeoutError:
-        return
 
 
 def run(

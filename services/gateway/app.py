@@ -14,7 +14,7 @@ from services.gateway.bot import Commands, Menu, every_command
 from services.gateway.domain.bots import DoorBot
 from services.gateway.settings import GatewaySettings
 from services.gateway.store import Idempotency, Keys, PublishedCommands, UpdateLog, Users
-from shared import telemetry
+from shared import tasks, telemetry
 from shared.bus import Bus, BusUnavailable, on, on_batch
 from shared.database import Attempts, Database, is_unavailable
 from shared.events import ButtonClicked, UpdateReceived
@@ -183,5 +183,4 @@ async def in_background(
     try:
         yield
     finally:
-        task.cancel()
-        await asyncio.wait([task])
+        await tasks.cancel(task)

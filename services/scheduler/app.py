@@ -12,7 +12,7 @@ from services.scheduler.domain.catalogue import SHIPPED
 from services.scheduler.domain.schedule import Wanted
 from services.scheduler.settings import SchedulerSettings
 from services.scheduler.store import Catalogue, PromoLog, Schedules, Slots
-from shared import markdown, queries, telemetry
+from shared import markdown, queries, tasks, telemetry
 from shared.bus import Answering, Bus, Route, answering, on
 from shared.database import Attempts, Database, is_unavailable
 from shared.events import (
@@ -143,5 +143,4 @@ async def ticking(clock: Clock, service: Service) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        task.cancel()
-        await asyncio.wait([task])
+        await tasks.cancel(task)

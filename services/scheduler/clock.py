@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from services.scheduler.domain.decision import Slot, Stop
 from services.scheduler.store import Slots
-from shared import telemetry
+from shared import tasks, telemetry
 from shared.bus import BusUnavailable
 from shared.database import is_unavailable
 from shared.events import Event
@@ -48,10 +48,7 @@ class Clock:
                     raise sleep
                 log.warning("clock_waits_for_outage", error=type(sleep).__name__)
                 sleep = LONGEST_SLEEP_SECONDS
-            try:
-                await asyncio.wait_for(self._woken.wait(), sleep)
-            except TimeoutError:
-                continue
+            await tasks.wait(self._woken, sleep)
 
     async def tick(self) -> float:
         """Decide what is due, announce what is not announced; return for how many seconds to sleep."""

@@ -9,7 +9,7 @@ import nats
 import nats.errors
 from nats.aio.client import Client
 
-from shared import telemetry
+from shared import tasks, telemetry
 from shared.bus.asking import Answering, Answers, ReplyT, ask
 from shared.bus.consuming import Consumption
 from shared.bus.dead_letters import DeadLetters
@@ -197,8 +197,8 @@ class Bus:
         try:
             yield
         finally:
-            measuring.cancel()
             del self._consumptions[each.name]
+            await tasks.cancel(measuring)
             await consumption.stop()
 
     async def _ack_wait(self, each: Durable) -> float:
@@ -218,7 +218,8 @@ class Bus:
     async def _close(self) -> None:
         await self._publisher.close()
         try:
-            await asyncio.wait_for(self._client.flush(timeout=2), 3)
+            async with asyncio.timeout(3):
+                await self._client.flush(timeout=2)
         except (nats.errors.Error, TimeoutError, OSError):
             log.debug("closed_while_disconnected")
         await self._client.close()

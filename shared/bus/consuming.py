@@ -12,7 +12,7 @@ from typing import Any
 
 from nats.aio.msg import Msg
 
-from shared import telemetry
+from shared import tasks, telemetry
 from shared.bus.envelope import Arrived
 from shared.bus.handling import OUTAGE_NAK_SECONDS, Consumer, Handling, Unparsable
 from shared.bus.holding import Holding
@@ -65,10 +65,7 @@ class Consumption:
         deadline = time.monotonic() + STOP_SECONDS
         while len(self._holding) and time.monotonic() < deadline:
             await asyncio.sleep(0.02)
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await tasks.cancel(*self._tasks)
 
     @property
     def silent_seconds(self) -> float:

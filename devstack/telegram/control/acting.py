@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from contextlib import suppress
 from typing import Any
 
 from pydantic import Field, JsonValue
@@ -14,6 +13,7 @@ from devstack.telegram.people import Press
 from devstack.telegram.records import Answered
 from devstack.telegram.updates import Update
 from devstack.telegram.world import Bot, Chat, Message
+from shared import tasks
 
 
 class PressButton(Asked):
@@ -75,8 +75,7 @@ async def press(cloud: Cloud, asked: PressButton, _: int) -> dict[str, Any]:
     try:
         delivered = await _delivered(update, asked.wait)
         if delivered:
-            with suppress(TimeoutError):
-                await asyncio.wait_for(told.wait(), asked.wait)
+            await tasks.wait(told, asked.wait)
     finally:
         del cloud.awaited[query_id]
     return {
@@ -166,7 +165,4 @@ def _button(message: Message | None, wanted: str | int | None) -> dict[str, Any]
 async def _delivered(update: Update | None, wait: float) -> bool:
     if update is None:
         return False
-    if not update.delivered.is_set() and wait:
-        with suppress(TimeoutError):
-            await asyncio.wait_for(update.delivered.wait(), wait)
-    return update.delivered.is_set()
+    return update.delivered.is_set() or await tasks.wait(update.delivered, wait)

@@ -3,7 +3,7 @@
 import asyncio
 
 from services.gateway.store import User, Users
-from shared import telemetry
+from shared import tasks, telemetry
 from shared.bus import Bus, NoAnswer, Refusal
 from shared.queries import PutRecipient
 
@@ -45,10 +45,7 @@ class Announcer:
         return True
 
     async def _rest(self) -> None:
-        try:
-            await asyncio.wait_for(self._woken.wait(), AGAIN_SECONDS)
-        except TimeoutError:
-            return
+        await tasks.wait(self._woken, AGAIN_SECONDS)
 
     async def _tell(self, user: User) -> bool:
         command = PutRecipient(

@@ -3,7 +3,6 @@
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -12,7 +11,7 @@ from services.senders.domain.policy import Again, in_doubt
 from services.senders.handlers.announcing import Announcer
 from services.senders.handlers.desk import Desk
 from services.senders.store import Bench, Campaigns, Expansion
-from shared import telemetry
+from shared import tasks, telemetry
 from shared.bus import BusUnavailable
 from shared.database import is_unavailable
 from shared.events import Address, Body, Channel, Lane, MessageRequested
@@ -69,8 +68,7 @@ class Rounds:
         # Stopped in the middle, taken rows would be held off everybody until their hold is over.
         taken = await asyncio.shield(taking)
         if any(taken[bench] >= room for bench, room in rooms.items()) or len(rooms) < len(self._running):
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._freed.wait(), DUE_SECONDS)
+            await tasks.wait(self._freed, DUE_SECONDS)
             await asyncio.sleep(DUE_SECONDS / 10)
         else:
             await asyncio.sleep(DUE_SECONDS)

@@ -1,0 +1,29 @@
+"""Waiting and cancelling in which no cancellation is lost.
+
+`asyncio.wait_for` of Python 3.11 swallows a cancellation that comes together with what it waits for; the
+client of the broker and the driver of the database use it. A loop that calls them may then go on after it was
+cancelled.
+"""
+
+import asyncio
+from contextlib import suppress
+from typing import Any
+
+AGAIN_SECONDS = 0.5
+
+
+async def wait(event: asyncio.Event, seconds: float) -> bool:
+    """Wait for an event, at most so many seconds; say whether it has come."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    return event.is_set()
+
+
+async def cancel(*tasks: "asyncio.Task[Any]") -> None:
+    """Cancel tasks, and those that go on nevertheless again, until all have ended."""
+    running = set(tasks)
+    while running:
+        for task in running:
+            task.cancel()
+        _, running = await asyncio.wait(running, timeout=AGAIN_SECONDS)
