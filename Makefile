@@ -1,6 +1,6 @@
 # Carillon's front door for people; `.ci/run` is the one for machines.
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo test test-slow bench lint format types walls check constraints clean
+.PHONY: help setup run demo test test-slow coverage bench lint format types walls check constraints clean
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -41,6 +41,13 @@ test: $(INSTALLED)  ## Run the tests on embedded servers (options: PYTEST_ARGS="
 test-slow: $(INSTALLED)  ## Run the tests that take their time: broken demos, clocks that jump
 	@echo "Running the slow tests"
 	@"$(PY)" -m pytest -n logical --maxprocesses 2 --dist load -m slow $(PYTEST_ARGS)
+
+coverage: $(INSTALLED)  ## Run the tests, slow ones too, and measure every process that they start (at least 90 %)
+	@echo "Running the tests, slow ones too, with their coverage measured"
+	@"$(PY)" -m coverage erase
+	@"$(PY)" -m pytest -n logical --maxprocesses $(WORKERS) --dist loadgroup --cov --cov-report= \
+	    $(addprefix tests/,journeys clicks deploy gateway scheduler senders shared) $(PYTEST_ARGS)
+	@"$(PY)" -m coverage report
 
 bench: $(INSTALLED)  ## Measure beside raw limits and rivals, and write bench/README.md (options: ARGS="presses")
 	@"$(PY)" -c 'import httptools, starlette, uvicorn' 2>/dev/null || { \
