@@ -50,6 +50,7 @@ async def test_a_restart_keeps_data_and_posts_nothing_again(tmp_path: Path) -> N
     assert stop(again) == 0
 
 
+@pytest.mark.slow
 async def test_nothing_is_left_behind_when_up_is_killed(tmp_path: Path) -> None:
     """Kill -9 of `carillon up` takes its servers and services along."""
     running = start(tmp_path / "stack")
