@@ -21,7 +21,10 @@ async def wait(event: asyncio.Event, seconds: float) -> bool:
 
 
 async def cancel(*tasks: "asyncio.Task[Any]") -> None:
-    """Cancel tasks, and those that go on nevertheless again, until all have ended."""
+    """Cancel tasks, and those that go on nevertheless again and again, until all have ended.
+
+    Not for a task that takes its time to end in order: its clearing up would be cancelled too.
+    """
     running = set(tasks)
     while running:
         for task in running:

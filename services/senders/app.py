@@ -19,7 +19,7 @@ from services.senders.domain.limits import PRESETS, Limits
 from services.senders.domain.policy import Policy
 from services.senders.settings import SendersSettings
 from services.senders.store import Campaigns, Governor, Ledger, Recipients
-from shared import failpoints, metrics, tasks, telemetry
+from shared import failpoints, metrics, telemetry
 from shared.bus import Bus, answering, on, on_dead_letter
 from shared.database import Attempts, Database, is_unavailable
 from shared.events import ButtonClicked, Channel, MessageRequested, PromoCancelled, PromoDue
@@ -82,7 +82,7 @@ async def app(settings: SendersSettings, service: Service) -> AsyncIterator[None
         await _answer(stack, bus, desk, campaigns)
         rounds = asyncio.create_task(handlers.Rounds(desk, campaigns, announcer).run())
         rounds.add_done_callback(lambda task: _ended(task, service))
-        stack.push_async_callback(tasks.cancel, rounds)
+        stack.push_async_callback(_cancel, rounds)
         await _consume(stack, bus, desk, Attempts(database))
         yield
 
@@ -189,6 +189,12 @@ def _ended(task: asyncio.Task[None], service: Service) -> None:
     if not task.cancelled() and (error := task.exception()):
         log.error("rounds_failed", error=type(error).__name__, where=telemetry.where(error))
         service.stop("the rounds ended unexpectedly")
+
+
+async def _cancel(rounds: asyncio.Task[None]) -> None:
+    """Cancel the rounds, once: they end when the attempts that run have ended."""
+    rounds.cancel()
+    await asyncio.wait([rounds])
 
 
 def _now() -> datetime:

@@ -45,18 +45,24 @@ class Rounds:
         self._freed = asyncio.Event()
 
     async def run(self) -> None:
-        """Go the rounds until cancelled; then wait for the attempts that run."""
+        """Go the rounds until cancelled, once; then wait for the attempts that run."""
+        rounds = [
+            asyncio.create_task(_forever(name, step, seconds))
+            for name, step, seconds in (
+                ("due", self._due, 0.0),
+                ("abandoned", self._abandoned, SLOW_SECONDS),
+                ("untold", self._untold, SLOW_SECONDS),
+                ("tidy", self._tidy, TIDY_SECONDS),
+                ("campaigns", self._expand, DUE_SECONDS),
+            )
+        ]
         try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(_forever("due", self._due, 0.0))
-                group.create_task(_forever("abandoned", self._abandoned, SLOW_SECONDS))
-                group.create_task(_forever("untold", self._untold, SLOW_SECONDS))
-                group.create_task(_forever("tidy", self._tidy, TIDY_SECONDS))
-                group.create_task(_forever("campaigns", self._expand, DUE_SECONDS))
+            await asyncio.gather(*rounds)
         finally:
+            await tasks.cancel(*rounds)
             await asyncio.gather(*self._taking, return_exceptions=True)
-            if tasks := [task for running in self._running.values() for task in running.values()]:
-                await asyncio.wait(tasks, timeout=STOP_SECONDS)
+            if attempts := [each for running in self._running.values() for each in running.values()]:
+                await asyncio.wait(attempts, timeout=STOP_SECONDS)
 
     async def _due(self) -> None:
         """Take what is due, now and when there is room again for more of it."""
