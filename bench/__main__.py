@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from bench import clicks, latency, machine, presses, resting, table
+from bench import alerts, clicks, latency, machine, presses, resting, table, windows
 from bench.figures import Figure
 
 README = Path(__file__).with_name("README.md")
@@ -21,7 +21,11 @@ FIGURES: dict[str, Callable[[int], Awaitable[Figure]]] = {
     "clicks": clicks.measure,
     "resting": resting.measure,
     "latency": latency.measure,
+    "windows": windows.measure,
+    "alerts": alerts.measure,
 }
+LONG = ("windows", "alerts")
+"""They take minutes each, for limits are kept in real time: measured when they are named."""
 BUSY = 1.0
 """A load average from which other programs disturb the figures."""
 
@@ -32,7 +36,7 @@ WriteOption = Annotated[bool, typer.Option("--write", help=f"Write the table int
 
 def main(figures: FiguresArgument = None, rounds: RoundsOption = 5, write: WriteOption = False) -> None:
     """Measure, and print the table."""
-    chosen = figures or list(FIGURES)
+    chosen = figures or [name for name in FIGURES if name not in LONG]
     if unknown := set(chosen) - set(FIGURES):
         raise typer.BadParameter(f"{', '.join(sorted(unknown))}: expected some of {', '.join(FIGURES)}")
     began = machine.load()

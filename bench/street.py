@@ -31,10 +31,12 @@ class Running:
 
 
 @asynccontextmanager
-async def stack(*services: str, settings: Mapping[str, str] | None = None) -> AsyncIterator[Stack]:
-    """Run a stack of one replica of each of these services, on servers that sync, as in production."""
+async def stack(
+    *services: str, settings: Mapping[str, str] | None = None, senders: int = 1
+) -> AsyncIterator[Stack]:
+    """Run a stack of these services, on servers that sync, as in production; of senders so many replicas."""
     with tempfile.TemporaryDirectory(prefix="carillon-bench-") as folder:
-        replicas = {name: int(name in services) for name in SERVICES}
+        replicas = {name: int(name in services) * (senders if name == "senders" else 1) for name in SERVICES}
         # Nothing else is given: it would be used instead of what the figures are about.
         given = {"PATH": os.environ["PATH"]}
         options = Options(Path(folder), replicas=replicas, settings=settings or {}, given=given)
