@@ -126,7 +126,9 @@ class Rounds:
         await self._announcer.campaigns()
 
     async def _tidy(self) -> None:
+        """Drop what nobody will ask for again."""
         await self._desk.governor.forget()
+        await self._desk.ledger.forget_cancellations()
 
     async def _expand(self) -> None:
         """Publish the next part of a campaign's list, when the one before is nearly done."""

@@ -59,6 +59,10 @@ class Endings(Attempts):
                 )
         return [row["id"] for row in rows]
 
+    async def forget_cancellations(self) -> None:
+        """Drop cancellations of messages that have expired."""
+        await self._database.execute(sql.FORGET_MESSAGE_CANCELLATIONS)
+
     async def bury(self, request: Request) -> list[UUID]:
         """End a message whose event became a dead letter; return the deliveries that ended."""
         await self.accept(request)

@@ -138,6 +138,10 @@ ADD_MESSAGE_CANCELLATION = text("""
     INSERT INTO message_cancellations (message_id) VALUES (:message_id)
     ON CONFLICT (message_id) DO NOTHING""")
 
+# Nothing is valid for longer than that: the door sees to it.
+FORGET_MESSAGE_CANCELLATIONS = text("""
+    DELETE FROM message_cancellations WHERE cancelled_at < now() - interval '91 days'""")
+
 # What waits to be sent once more may have arrived: it can be left at that, not unsent.
 CANCEL_MESSAGE = text("""
     UPDATE deliveries SET state = CASE WHEN resent THEN 'ambiguous' ELSE 'suppressed' END,
