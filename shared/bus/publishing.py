@@ -20,6 +20,8 @@ from shared.bus.errors import BusUnavailable, TooLarge
 BATCH_EVENTS = 500
 BATCH_BYTES = 4 * 1024 * 1024
 IN_FLIGHT = 4
+ONE_BY_ONE = 12
+"""So many events are no batch: to stage one on disk costs the broker as much as a dozen syncs."""
 ACK_SECONDS = 5.0
 BACKOFF_SECONDS = (0.05, 0.1, 0.25, 0.5, 1.0)
 HEADER_BYTES = 4 * 1024
@@ -111,7 +113,7 @@ class Publisher:
 
     async def _commit(self, batch: Sequence[Waiting]) -> None:
         live = [waiting for waiting in batch if not waiting.done.done()]
-        if len(live) > 1 and await self._commit_batch(live):
+        if len(live) > ONE_BY_ONE and await self._commit_batch(live):
             return
         await asyncio.gather(*(self._commit_one(waiting) for waiting in live))
 

@@ -40,6 +40,14 @@ async def test_what_is_published_at_once_is_one_commit(bus: Bus, client: Client)
     assert len({(headers or {}).get("Nats-Batch-Id") for headers in batches}) == 1
 
 
+async def test_a_few_events_are_no_batch(bus: Bus, client: Client) -> None:
+    """Staging a batch costs the broker more than syncing a few events: the few do not wait for it."""
+    await asyncio.gather(*(bus.publish(click(number)) for number in range(4)))
+    stream = client.jetstream()
+    headers = [(await stream.get_msg("CLICKS", seq=number)).headers or {} for number in range(1, 5)]
+    assert not any("Nats-Batch-Id" in each for each in headers)
+
+
 async def test_a_duplicate_inside_a_batch_refuses_nobody_else(bus: Bus, client: Client) -> None:
     """A duplicate id rejects a whole batch (10201): the batch is then published one by one."""
     old = click()
