@@ -5,7 +5,7 @@ of them answers. Commands carry `cause`, the id of what caused them, as idempote
 answered is a `Refusal`; what is not answered in time is `NoAnswer` (both in `shared.bus`).
 """
 
-from typing import ClassVar, Generic, TypeVar
+from typing import ClassVar, Generic, Literal, TypeVar
 from uuid import UUID
 
 from pydantic import AwareDatetime, Field, JsonValue
@@ -311,6 +311,40 @@ class GetMessage(Query[MessageView]):
     message_id: UUID
 
 
+class DoubtView(Value):
+    """A delivery that the provider may have taken."""
+
+    id: UUID
+    message_id: UUID
+    channel: Channel
+    lane: Lane
+    user_id: UUID | None = None
+    campaign_id: UUID | None = None
+    attempts: int
+    reason: str | None = None
+    updated_at: AwareDatetime
+
+
+class DoubtPage(Value):
+    """Deliveries in doubt, newest first; `cursor` asks for the next page, null at the end."""
+
+    items: tuple[DoubtView, ...]
+    cursor: str | None = None
+
+
+class ListMessages(Query[DoubtPage]):
+    """Ask which messages are in a state; only those in doubt are listed so far."""
+
+    service = "senders"
+    name = "list_messages"
+    reply = DoubtPage
+
+    state: Literal[State.AMBIGUOUS]
+    campaign_id: UUID | None = None
+    cursor: str | None = None
+    limit: int = Field(default=100, ge=1, le=500)
+
+
 class MessageCancelled(Value):
     """What a cancellation did; from then on nothing more is sent.
 
@@ -438,7 +472,7 @@ class GetCampaign(Query[CampaignView]):
 ALL: tuple[type[Query[Value]], ...] = (
     StartSchedule, StopSchedule, ListSchedules, ListPromos, ListPromoLog,
     ListClicks, CountClicks,
-    ListTemplates, GetMessage, CancelMessage, GetRecipient, PutRecipient, AddPushSubscription,
+    ListTemplates, GetMessage, ListMessages, CancelMessage, GetRecipient, PutRecipient, AddPushSubscription,
     CreateCampaign, GetCampaign,
 )  # type: ignore[assignment]  # fmt: skip  # Query is invariant in its reply; each member is a Query
 """Every query there is."""

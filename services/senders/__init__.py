@@ -6,8 +6,8 @@ Consumes: MessageRequested (`senders_transactional_telegram`, `senders_transacti
     ButtonClicked (`senders_presses`), dead letters (`senders_dead_letters`).
 Publishes: PromoPosted, MessageSent, MessageFailed, MessageSuppressed, MessageAmbiguous, RecipientChanged,
     ChatChanged, CampaignChanged, MessageRequested (campaign items).
-Answers: ListTemplates, GetMessage, CancelMessage, GetRecipient, PutRecipient, AddPushSubscription,
-    CreateCampaign, GetCampaign.
+Answers: ListTemplates, GetMessage, ListMessages, CancelMessage, GetRecipient, PutRecipient,
+    AddPushSubscription, CreateCampaign, GetCampaign.
 Stores: state `messages`, `deliveries`, `delivery_history`, `recipients`, `push_subscriptions`,
     `suppressions`, `migrated_chats`, `promo_cancellations`, `message_cancellations`, `campaigns`,
     `campaign_recipients`, `governor`, `bus_attempts`.

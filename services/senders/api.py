@@ -6,6 +6,7 @@ from uuid import UUID
 
 from services.senders.store import Campaigns, Ledger, Recipients
 from shared.bus import Refusal
+from shared.cursors import from_cursor, to_cursor
 from shared.events import Channel, Lane, State
 from shared.queries import (
     AddPushSubscription,
@@ -14,9 +15,12 @@ from shared.queries import (
     CancelMessage,
     CreateCampaign,
     DeliveryView,
+    DoubtPage,
+    DoubtView,
     GetCampaign,
     GetMessage,
     GetRecipient,
+    ListMessages,
     ListTemplates,
     MessageCancelled,
     MessageView,
@@ -71,6 +75,18 @@ async def get_message(query: GetMessage, ledger: Ledger) -> MessageView:
             for row in history
         ),
     )
+
+
+async def list_messages(query: ListMessages, ledger: Ledger) -> DoubtPage:
+    """List what is in doubt, newest first; refuses a cursor that is none."""
+    try:
+        before = from_cursor(query.cursor) if query.cursor else None
+    except ValueError as error:
+        raise Refusal(422, "Invalid cursor", str(error)) from None
+    rows = await ledger.in_doubt(query.limit + 1, campaign_id=query.campaign_id, before=before)
+    items = tuple(DoubtView.model_validate(dict(row)) for row in rows[: query.limit])
+    more = len(rows) > query.limit
+    return DoubtPage(items=items, cursor=to_cursor(items[-1].updated_at, items[-1].id) if more else None)
 
 
 async def cancel_message(

@@ -30,6 +30,7 @@ from shared.queries import (
     GetCampaign,
     GetMessage,
     GetRecipient,
+    ListMessages,
     ListTemplates,
     PutRecipient,
 )
@@ -117,6 +118,7 @@ async def _answer(stack: AsyncExitStack, bus: Bus, desk: handlers.Desk, campaign
         bus.answer(
             answering(ListTemplates, lambda query: api.list_templates(query, desk.templates)),
             answering(GetMessage, lambda query: api.get_message(query, ledger)),
+            answering(ListMessages, lambda query: api.list_messages(query, ledger)),
             answering(
                 CancelMessage, lambda command: api.cancel_message(command, ledger, desk.announcer.outcome)
             ),

@@ -14,6 +14,7 @@ from shared import ids
 SOME_ID = str(ids.derived("anybody"))
 MATRIX = {
     ("POST", "/messages"): KeyRole.SERVICE,
+    ("GET", "/messages"): KeyRole.SERVICE,
     ("GET", "/messages/{message_id}"): KeyRole.SERVICE,
     ("DELETE", "/messages/{message_id}"): KeyRole.SERVICE,
     ("POST", "/messaging/test"): KeyRole.OWNER,

@@ -11,11 +11,11 @@ from pydantic import SecretStr
 from sqlalchemy import text
 
 from services.senders import handlers
-from services.senders.api import get_message
+from services.senders.api import get_message, list_messages
 from services.senders.channels.telegram import TelegramChannel
 from services.senders.domain.limits import Limits
 from shared.bots import Bot
-from shared.bus import BusUnavailable, DeadLetter
+from shared.bus import BusUnavailable, DeadLetter, Refusal
 from shared.events import (
     ButtonClicked,
     Channel,
@@ -30,7 +30,7 @@ from shared.events import (
     PromoPosted,
     click_id,
 )
-from shared.queries import GetMessage
+from shared.queries import GetMessage, ListMessages
 
 _OVER = text("UPDATE deliveries SET lease_until = now() - interval '1 second' WHERE state = 'sending'")
 
@@ -70,6 +70,25 @@ async def test_campaigns_and_promos_in_doubt_are_never_resent(house: Any, lane: 
     assert await house.deliveries(message_id) == [("telegram", "ambiguous", "connection_lost")]
     assert len(house.texts()) == 1
     assert [each.lane for each in house.of(MessageAmbiguous)] == [lane]
+
+
+async def test_doubts_are_listed(house: Any) -> None:
+    """Everything in doubt is listed, newest first and page by page, also for one campaign."""
+    house.telegram.cloud.faults.add("reset_after", method="sendMessage", times=5)
+    campaign_id, ids = uuid4(), []
+    for number in range(6):
+        fields = {"campaign_id": campaign_id} if number % 2 else {}
+        ids.append(await house.handle(house.asked(lane=Lane.CAMPAIGN, **fields)))
+    found, cursor = [], None
+    for _ in range(3):
+        page = await list_messages(ListMessages(state="ambiguous", cursor=cursor, limit=2), house.ledger)
+        found, cursor = [*found, *page.items], page.cursor
+    assert ([each.message_id for each in found], cursor) == (ids[4::-1], None)
+    assert {each.reason for each in found} == {"connection_lost"}
+    page = await list_messages(ListMessages(state="ambiguous", campaign_id=campaign_id), house.ledger)
+    assert [each.message_id for each in page.items] == [ids[3], ids[1]]
+    with pytest.raises(Refusal):
+        await list_messages(ListMessages(state="ambiguous", cursor="x"), house.ledger)
 
 
 async def test_a_press_settles_a_doubt(house: Any) -> None:

@@ -16,7 +16,7 @@ from services.gateway.api.repeating import Publish, answered_once
 from services.gateway.api.requests import MOST_MESSAGES, MessageIn
 from shared import ids, metrics
 from shared.events import DEFAULT_CHAIN, Lane, MessageRequested, State
-from shared.queries import CancelMessage, GetMessage
+from shared.queries import CancelMessage, GetMessage, ListMessages
 
 VALID = {Lane.TRANSACTIONAL: timedelta(hours=24), Lane.CAMPAIGN: timedelta(hours=72)}
 LATEST = timedelta(days=90)
@@ -33,6 +33,11 @@ async def create_messages(call: Call) -> web.Response:
 async def get_message(call: Call) -> web.Response:
     """Answer with a message's state and history."""
     return await call.ask(GetMessage(message_id=call.path_id("message_id", "message")))
+
+
+async def list_messages(call: Call) -> web.Response:
+    """Answer with a page of messages in doubt, newest first."""
+    return await call.ask(call.query(ListMessages))
 
 
 async def cancel_message(call: Call) -> web.Response:

@@ -22,6 +22,7 @@ class Route:
 
 ROUTES: tuple[Route, ...] = (
     Route("POST", "/messages", KeyRole.SERVICE, messages.create_messages),
+    Route("GET", "/messages", KeyRole.SERVICE, messages.list_messages),
     Route("GET", "/messages/{message_id}", KeyRole.SERVICE, messages.get_message),
     Route("DELETE", "/messages/{message_id}", KeyRole.SERVICE, messages.cancel_message),
     Route("POST", "/messaging/test", KeyRole.OWNER, trial.send_test),

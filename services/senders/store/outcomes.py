@@ -1,6 +1,7 @@
 """What became of messages: outcomes that are to be told, and a message with its history."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import RowMapping
@@ -23,6 +24,13 @@ class Outcomes(Book):
     async def announced(self, delivery_id: UUID, state: str, attempt: int) -> None:
         """Note that the outcome of this state and attempt is published."""
         await self._database.execute(sql.ANNOUNCED, id=delivery_id, state=state, attempt=attempt)
+
+    async def in_doubt(
+        self, limit: int, *, campaign_id: UUID | None = None, before: tuple[datetime, UUID] | None = None
+    ) -> Sequence[RowMapping]:
+        """Return ambiguous deliveries, newest first, of a campaign or of all; `before` is time and id."""
+        at, key = before or (None, None)
+        return await self._database.rows(sql.IN_DOUBT, campaign_id=campaign_id, at=at, id=key, limit=limit)
 
     async def message(
         self, message_id: UUID

@@ -158,6 +158,14 @@ NOTE = text("""
     VALUES (:id, :attempt, :state, :reason, :provider_message_id)
     ON CONFLICT (delivery_id, attempt, state) DO NOTHING""")
 
+IN_DOUBT = text("""
+    SELECT d.id, d.message_id, d.channel, m.lane, m.user_id, m.campaign_id, d.attempt AS attempts, d.reason,
+           d.updated_at
+    FROM deliveries d JOIN messages m ON m.id = d.message_id
+    WHERE d.state = 'ambiguous' AND (CAST(:campaign_id AS uuid) IS NULL OR m.campaign_id = :campaign_id)
+      AND (CAST(:at AS timestamptz) IS NULL OR (d.updated_at, d.id) < (:at, CAST(:id AS uuid)))
+    ORDER BY d.updated_at DESC, d.id DESC LIMIT :limit""")
+
 MESSAGE = text("SELECT * FROM messages WHERE id = :id")
 DELIVERIES = text("SELECT * FROM deliveries WHERE message_id = :id ORDER BY position")
 HISTORY = text("""

@@ -138,6 +138,7 @@ deliveries = Table(
     Index("deliveries_message", "message_id", "position"),
     Index("deliveries_due", "channel", "lane_rank", "due_at", postgresql_where=text("state = 'pending'")),
     Index("deliveries_leased", "lease_until", postgresql_where=text("state = 'sending'")),
+    Index("deliveries_doubtful", "updated_at", "id", postgresql_where=text("state = 'ambiguous'")),
     Index("deliveries_queue", "queue", "sequence", postgresql_where=text("queue IS NOT NULL")),
     Index("deliveries_unannounced", "updated_at", postgresql_where=text("NOT announced")),
 )

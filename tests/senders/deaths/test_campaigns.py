@@ -10,7 +10,7 @@ import pytest
 from carillon.up.outside import post
 from shared.bus import Bus, NoAnswer, Refusal
 from shared.events import Body, Channel
-from shared.queries import CampaignRecipient, CampaignView, CreateCampaign, GetCampaign
+from shared.queries import CampaignRecipient, CampaignView, CreateCampaign, GetCampaign, ListMessages
 from tests.senders.deaths.conftest import Street
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("deaths"), pytest.mark.timeout(400)]
@@ -81,8 +81,10 @@ async def test_broken_connections_are_doubts_and_not_duplicates(street: Street) 
         campaign_id = await begin(bus, people, text)
         await street.until(DONE, True, campaign_id, seconds=60)
         found = await view(bus, campaign_id)
+        listed = await bus.ask(ListMessages(state="ambiguous", campaign_id=campaign_id, limit=500))
         books = await street.books()
     times = Counter(await street.texts(text))
+    assert len({each.message_id for each in listed.items}) == 100
     assert (len(times), max(times.values())) == (1000, 1)
     assert (found.sent, found.ambiguous) == (900, 100)
     assert books.balanced, [line for line in books.lines if line.difference] + books.late
