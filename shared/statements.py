@@ -18,7 +18,9 @@ _LONGEST = 2000
 
 
 def trace_statements(engine: Engine) -> None:
-    """Make a span for every statement of an engine."""
+    """Make a span for every statement of an engine, where anybody gets them."""
+    if not telemetry.records():
+        return
     event.listen(engine, "before_cursor_execute", _begin)
     event.listen(engine, "after_cursor_execute", _end)
     event.listen(engine, "handle_error", _fail)

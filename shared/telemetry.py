@@ -58,6 +58,11 @@ def configure(service: str, *, level: str = "INFO") -> None:
     trace.set_tracer_provider(provider)
 
 
+def records() -> bool:
+    """Say whether anybody gets this process's spans."""
+    return _records
+
+
 def register_secret(value: str) -> None:
     """Name a value that must never be logged; a last line of defence behind not logging it."""
     if len(value) >= 6:
