@@ -18,7 +18,6 @@ from typing import Any
 
 import structlog
 from opentelemetry import context, trace
-from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter, SimpleSpanProcessor
@@ -52,6 +51,9 @@ def configure(service: str, *, level: str = "INFO") -> None:
     if console:
         provider.add_span_processor(SimpleSpanProcessor(ConsoleSpanExporter()))
     elif _records:
+        # With its protocol it takes 6 MB and some time, which who has no collector need not pay.
+        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415
+
         bounded = any(os.environ.get(name) for name in _TIMEOUTS)
         exporter = OTLPSpanExporter(timeout=None if bounded else EXPORT_SECONDS)
         provider.add_span_processor(BatchSpanProcessor(exporter))
