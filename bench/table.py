@@ -28,9 +28,7 @@ def _figure(figure: Figure) -> str:
     if figure.targets:
         lines += ["", "| against | promised | reached | from, to | |", "|---|---:|---:|---:|---|"]
         lines += [_target(each) for each in figure.targets]
-    lines += [
-        f"\n**Missed: {each.what}.** {each.why}" for each in figure.targets if not each.is_met and each.why
-    ]
+    lines += _missed(figure.targets)
     return "\n".join(lines)
 
 
@@ -44,6 +42,15 @@ def _target(target: Target) -> str:
         f"| {target.what} | {sign} {target.bound:g} | {_number(target.median)} | {_range(target.values)} "
         f"| {verdict} |"
     )
+
+
+def _missed(targets: Sequence[Target]) -> list[str]:
+    """Say of every reason once what is missed for it."""
+    reasons = dict.fromkeys(each.why for each in targets if not each.is_met)
+    return [
+        f"\n**Missed: {', '.join(each.what for each in targets if not each.is_met and each.why == why)}.** {why}"
+        for why in reasons
+    ]
 
 
 def _range(values: Sequence[float]) -> str:

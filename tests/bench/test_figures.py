@@ -26,12 +26,13 @@ def test_a_missed_target_is_said_with_its_reason() -> None:
     """Whoever reads the table learns what is missed, by how much, and why."""
     rows = [Row("ours", "1/s", [1_000.0, 1_200.0, 1_100.0]), Row("theirs", "1/s", [500.0])]
     kept, missed = Target("of one", [2.2], 2.0, why="unused"), Target("of two", [1.5], 2.0, why="It is slow.")
-    text = report([Figure("Things", "As it is.", rows, [kept, missed])], "Some machine.")
+    too = Target("of three", [1.0], 2.0, why="It is slow.")
+    text = report([Figure("Things", "As it is.", rows, [kept, missed, too])], "Some machine.")
 
     assert "| ours | 1,100 1/s | 1,000, 1,200 |  |" in text
     assert "| of one | ≥ 2 | 2.2 |  | kept |" in text
     assert "| of two | ≥ 2 | 1.5 |  | **missed** |" in text
-    assert "**Missed: of two.** It is slow." in text
+    assert "**Missed: of two, of three.** It is slow." in text
     assert "unused" not in text
 
 
