@@ -46,10 +46,10 @@ def _target(target: Target) -> str:
 
 def _missed(targets: Sequence[Target]) -> list[str]:
     """Say of every reason once what is missed for it."""
-    reasons = dict.fromkeys(each.why for each in targets if not each.is_met)
+    missed = [each for each in targets if not each.is_met]
     return [
-        f"\n**Missed: {', '.join(each.what for each in targets if not each.is_met and each.why == why)}.** {why}"
-        for why in reasons
+        f"\n**Missed: {', '.join(each.what for each in missed if each.why == why)}.** {why}"
+        for why in dict.fromkeys(each.why for each in missed)
     ]
 
 
