@@ -1,6 +1,6 @@
 # Carillon's front door for people; `.ci/run` is the one for machines.
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo test test-slow coverage bench lint format types walls check constraints clean
+.PHONY: help setup run demo env test test-slow coverage compose-test bench lint format types walls check constraints clean
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -9,7 +9,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 WORKERS ?= 4
 
 help:  ## Show this list
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(INSTALLED)  ## Create .venv and install Carillon into it (the other targets do this by themselves)
 	@echo "Carillon is installed in $(VENV); see what there is to do with: make help"
@@ -34,18 +34,27 @@ run: $(INSTALLED)  ## Start everything on this machine; Ctrl-C stops it (options
 demo: $(INSTALLED)  ## Tell the whole story on a throwaway stack in under a minute (options: ARGS="--json")
 	@exec "$(PY)" -m carillon demo $(ARGS)
 
-test: $(INSTALLED)  ## Run the tests on embedded servers (options: PYTEST_ARGS="tests/clicks -k press")
-	@echo "Running the tests on embedded servers"
-	@"$(PY)" -m pytest -n logical --maxprocesses $(WORKERS) --dist loadgroup -m "not slow" $(PYTEST_ARGS)
+env: $(INSTALLED)  ## Write .env for docker compose, with keys and passwords made up
+	@test ! -e .env || { echo ".env is there already; its keys and passwords would be lost" >&2; exit 1; }
+	@(umask 077; "$(PY)" -m deploy.keys <.env.example >.env)
+	@echo "Wrote .env; next: docker compose --profile sim up --build"
+
+test: $(INSTALLED)  ## Run the tests on embedded servers (options: PYTEST_ARGS="tests/clicks -k press", STACK=containers)
+	@echo "Running the tests on $(if $(filter containers,$(STACK)),containers,embedded servers)"
+	@"$(PY)" -m pytest -n logical --maxprocesses $(WORKERS) --dist loadgroup -m "not slow and not containers" $(PYTEST_ARGS)
 
 test-slow: $(INSTALLED)  ## Run the tests that take their time: broken demos, clocks that jump
 	@echo "Running the slow tests"
-	@"$(PY)" -m pytest -n logical --maxprocesses 2 --dist load -m slow $(PYTEST_ARGS)
+	@"$(PY)" -m pytest -n logical --maxprocesses 2 --dist load -m "slow and not containers" $(PYTEST_ARGS)
+
+compose-test: $(INSTALLED)  ## Try the containers for real: build, flow, kill each, down and up (needs a Docker engine)
+	@echo "Trying the containers; this takes five to ten minutes"
+	@"$(PY)" -m pytest -p no:cacheprovider -m containers tests/containers $(PYTEST_ARGS)
 
 coverage: $(INSTALLED)  ## Run the tests, slow ones too, and measure every process that they start (at least 90 %)
 	@echo "Running the tests, slow ones too, with their coverage measured"
 	@"$(PY)" -m coverage erase
-	@"$(PY)" -m pytest -n logical --maxprocesses $(WORKERS) --dist loadgroup --cov --cov-report= \
+	@"$(PY)" -m pytest -n logical --maxprocesses $(WORKERS) --dist loadgroup -m "not containers" --cov --cov-report= \
 	    $(addprefix tests/,journeys clicks deploy gateway scheduler senders shared) $(PYTEST_ARGS)
 	@"$(PY)" -m coverage report
 

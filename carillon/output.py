@@ -1,5 +1,6 @@
 """What the commands print: words for people, JSON for machines, one line for what went wrong."""
 
+import importlib.util
 import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
@@ -16,6 +17,14 @@ def fail(message: str, *, code: int = 2) -> NoReturn:
     """End the command with one line on stderr."""
     print(f"carillon: {message}", file=sys.stderr)
     raise typer.Exit(code)
+
+
+def need_checkout() -> None:
+    """End the command with one line where the simulators are missing, as they are in the services' image."""
+    if importlib.util.find_spec("devstack") is None:
+        fail(
+            "this command brings its own world, which is not installed here; run it in a checkout of Carillon"
+        )
 
 
 def print_json(value: Any) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from carillon.output import console, fail, print_json
+from carillon.output import console, fail, need_checkout, print_json
 from carillon.system import JsonOption
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ def command(break_: BreakOption = None, json: JsonOption = False) -> None:
     """Tell the whole story on a throwaway stack; exit 0 only if every number is right."""
     if break_ is not None and break_ not in BREAKS:
         fail(f"--break is '{break_}'; expected one of: {', '.join(BREAKS)}")
+    need_checkout()
     with tempfile.TemporaryDirectory(prefix="carillon-demo-") as folder:
         numbers = asyncio.run(_run(Path(folder), break_, json=json))
     if json:

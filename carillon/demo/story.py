@@ -12,8 +12,9 @@ import aiohttp
 import asyncpg
 
 from carillon.demo.numbers import Numbers, count
-from carillon.up.outside import CHANNEL, Outside, get, post
+from carillon.up.outside import Outside, get, post
 from carillon.up.running import Options, Stack
+from devstack.stage import CHANNEL
 from shared.bus import Bus
 
 BLOCKER = 1003

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from carillon.output import console, fail, print_json
+from carillon.output import console, fail, need_checkout, print_json
 from carillon.system import DEFAULT_FOLDER, SERVICES, JsonOption
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ def command(
     NATS_URL, DATABASE_URL, TELEGRAM_API_URL (with TELEGRAM_BOT_TOKEN) and SMTP_HOST/SMTP_PORT, when set,
     replace the embedded part.
     """
+    need_checkout()
     from carillon.up.running import Options
 
     counts = _counts(replicas or [])

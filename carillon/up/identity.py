@@ -1,15 +1,13 @@
 """The secrets of a local stack: made once, kept in its folder, readable by its owner only."""
 
-import base64
 import secrets
 from pathlib import Path
 
 import orjson
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from pydantic import BaseModel
 
 from carillon.system import SERVICES
+from deploy.keys import bot_token, vapid_keys
 
 
 class Identity(BaseModel):
@@ -48,18 +46,12 @@ def write_private(file: Path, value: object) -> None:
 
 
 def _make() -> Identity:
-    private = ec.generate_private_key(ec.SECP256R1())
-    point = private.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
-    number = private.private_numbers().private_value.to_bytes(32, "big")
+    private, public = vapid_keys()
     return Identity(
-        bot_token=f"{7_000_000_000 + secrets.randbelow(999_999_999)}:{secrets.token_urlsafe(26)}",
+        bot_token=bot_token(),
         webhook_secret=secrets.token_urlsafe(32),
-        vapid_private_key=_base64url(number),
-        vapid_public_key=_base64url(point),
+        vapid_private_key=private,
+        vapid_public_key=public,
         link_signing_key=secrets.token_urlsafe(32),
         database_passwords={name: secrets.token_urlsafe(24) for name in SERVICES},
     )
-
-
-def _base64url(value: bytes) -> str:
-    return base64.urlsafe_b64encode(value).rstrip(b"=").decode()

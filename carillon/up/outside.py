@@ -18,16 +18,12 @@ from devstack.postgres import Postgres
 from devstack.push import PushService
 from devstack.servers import NotStarted
 from devstack.smtp import Inbox
+from devstack.stage import BOT_USERNAME, CHATS, furnish
 from devstack.telegram import Telegram
 
 Say = Callable[[str], None]
 
-OWNER = 1001
-PEOPLE = ((OWNER, "Ada", "ada_owner"), (1002, "Grace", "grace"), (1003, "Alan", "alan"))
-CHANNEL, GROUP = -1_001_000_000_001, -1_001_000_000_002
-CHATS = (CHANNEL, GROUP, 1003)
 RESTART_SECONDS = 1.0
-BOT_USERNAME = "carillon_dev_bot"
 
 
 @dataclass
@@ -131,15 +127,7 @@ async def _telegram(
     telegram = await stack.enter_async_context(Telegram.open())
     found.telegram_api_url, found.telegram_control_url = telegram.api_url, telegram.control_url
     found.bot_token, found.bot_username, found.chat_ids = identity.bot_token, BOT_USERNAME, CHATS
-    await post(telegram.control_url, "/bots", {"token": identity.bot_token, "username": BOT_USERNAME})
-    for number, first_name, username in PEOPLE:
-        person = {"id": number, "first_name": first_name, "username": username, "language_code": "en"}
-        await post(telegram.control_url, "/users", person)
-        await post(telegram.control_url, "/chats", {"type": "private", "user_id": number})
-    await post(telegram.control_url, "/chats", {"type": "channel", "id": CHANNEL, "title": "Trading Signals"})
-    await post(
-        telegram.control_url, "/chats", {"type": "supergroup", "id": GROUP, "title": "Traders' Lounge"}
-    )
+    await furnish(telegram.control_url, identity.bot_token)
 
 
 async def _mail(found: Outside, stack: AsyncExitStack, given: Mapping[str, str]) -> None:

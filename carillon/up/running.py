@@ -12,10 +12,11 @@ import aiohttp
 from carillon.keys import ensure_keys
 from carillon.system import SERVICES, System
 from carillon.up.identity import Identity, load, save, write_private
-from carillon.up.outside import OWNER, Outside, Say, outside
+from carillon.up.outside import Outside, Say, outside
 from carillon.up.processes import Processes, Replica
 from deploy.prepare import PrepareSettings, prepare
 from devstack.servers import free_port, make_folder, port_for
+from devstack.stage import OWNER
 from shared.telegram import BotApi
 
 START_ORDER = ("clicks", "senders", "scheduler", "gateway")
@@ -141,6 +142,7 @@ def _environment(options: Options, identity: Identity, world: Outside) -> dict[s
     environment.setdefault("PUSH_VAPID_PRIVATE_KEY", identity.vapid_private_key)
     environment.setdefault("PUSH_VAPID_PUBLIC_KEY", identity.vapid_public_key)
     environment.setdefault("PUSH_VAPID_SUBJECT", "mailto:carillon@example.com")
+    environment.setdefault("PUSH_HTTP_HOSTS", "127.0.0.1,localhost")
     return environment | dict(options.settings)
 
 

@@ -1,7 +1,8 @@
 """What senders answers."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import UUID
 
 from services.senders.store import Campaigns, Ledger, Recipients
@@ -118,11 +119,13 @@ async def put_recipient(command: PutRecipient, recipients: Recipients, announce:
 
 
 async def add_push_subscription(
-    command: AddPushSubscription, recipients: Recipients, announce: Announce
+    command: AddPushSubscription,
+    recipients: Recipients,
+    announce: Announce,
+    http_hosts: Collection[str] = (),
 ) -> RecipientView:
-    """Add a browser's subscription to a recipient."""
-    endpoint = command.subscription.endpoint
-    if not endpoint.startswith(("https://", "http://127.0.0.1:", "http://localhost:")):
+    """Add a browser's subscription to a recipient; `http_hosts` may be reached without TLS."""
+    if not _is_endpoint(command.subscription.endpoint, http_hosts):
         raise Refusal(422, "Invalid subscription", "endpoint is expected to be an https: URL")
     await recipients.add_subscription(command)
     await announce()
@@ -183,6 +186,15 @@ def _delivery(row: Mapping[Any, Any]) -> DeliveryView:
         due_at=row["due_at"] if row["state"] == "pending" else None,
         updated_at=row["updated_at"],
     )
+
+
+def _is_endpoint(endpoint: str, http_hosts: Collection[str]) -> bool:
+    try:
+        parts = urlsplit(endpoint)
+        host = parts.hostname
+    except ValueError:
+        return False
+    return host is not None and (parts.scheme == "https" or (parts.scheme == "http" and host in http_hosts))
 
 
 def _is_address(text: str) -> bool:

@@ -80,7 +80,7 @@ async def app(settings: SendersSettings, service: Service) -> AsyncIterator[None
             publish=bus.publish,
             default_bot=next(iter(settings.bots()), None),
         )
-        await _answer(stack, bus, desk, campaigns)
+        await _answer(stack, bus, desk, campaigns, settings.push_http_hosts)
         rounds = asyncio.create_task(handlers.Rounds(desk, campaigns, announcer).run())
         rounds.add_done_callback(lambda task: _ended(task, service))
         stack.push_async_callback(_cancel, rounds)
@@ -105,14 +105,22 @@ async def _channels(settings: SendersSettings, stack: AsyncExitStack) -> Mapping
         )
     if settings.push_vapid_private_key and settings.push_vapid_subject:
         tokens = VapidTokens(settings.push_vapid_private_key.get_secret_value(), settings.push_vapid_subject)
-        senders[Channel.PUSH] = await stack.enter_async_context(PushChannel.open(tokens, _now))
+        senders[Channel.PUSH] = await stack.enter_async_context(
+            PushChannel.open(tokens, _now, http_hosts=settings.push_http_hosts)
+        )
     for channel in Channel:
         if channel not in senders:
             log.warning("channel_off", channel=channel)
     return senders
 
 
-async def _answer(stack: AsyncExitStack, bus: Bus, desk: handlers.Desk, campaigns: Campaigns) -> None:
+async def _answer(
+    stack: AsyncExitStack,
+    bus: Bus,
+    desk: handlers.Desk,
+    campaigns: Campaigns,
+    http_hosts: tuple[str, ...],
+) -> None:
     ledger, recipients, announce = desk.ledger, desk.recipients, desk.announcer.recipients
     await stack.enter_async_context(
         bus.answer(
@@ -125,7 +133,8 @@ async def _answer(stack: AsyncExitStack, bus: Bus, desk: handlers.Desk, campaign
             answering(GetRecipient, lambda query: api.get_recipient(query, recipients)),
             answering(PutRecipient, lambda command: api.put_recipient(command, recipients, announce)),
             answering(
-                AddPushSubscription, lambda command: api.add_push_subscription(command, recipients, announce)
+                AddPushSubscription,
+                lambda command: api.add_push_subscription(command, recipients, announce, http_hosts),
             ),
             answering(
                 CreateCampaign, lambda command: api.create_campaign(command, campaigns, desk.templates)

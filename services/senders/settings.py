@@ -39,6 +39,8 @@ class SendersSettings(BotSettings):
     push_vapid_private_key: SecretStr | None = None
     push_vapid_public_key: str | None = None
     push_vapid_subject: str | None = None
+    push_http_hosts: Annotated[tuple[str, ...], NoDecode] = ()
+    """Hosts of push services that may be reached without TLS: simulated ones only."""
 
     send_limits: Literal["default", "ceiling", "strict", "off"] = "default"
     """Presets: 20/s (default), 30/s (ceiling) or 30/min (strict) per bot; 100 e-mails/min, strict 10/hour.
@@ -64,7 +66,7 @@ class SendersSettings(BotSettings):
     senders_failpoint: Failpoint | None = None
     """For tests: where in an attempt the process dies, once it gets there."""
 
-    @field_validator("send_retry_seconds", "greylist_seconds", mode="before")
+    @field_validator("send_retry_seconds", "greylist_seconds", "push_http_hosts", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value

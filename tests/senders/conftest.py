@@ -229,7 +229,12 @@ async def house(database: Database) -> AsyncIterator[House]:
                 EmailChannel.open(server, "Carillon <no-reply@carillon.example>", now)
             ),
             Channel.PUSH: await enter(
-                PushChannel.open(VapidTokens(key, "mailto:ops@carillon.example"), now, timeout=0.5)
+                PushChannel.open(
+                    VapidTokens(key, "mailto:ops@carillon.example"),
+                    now,
+                    http_hosts=("127.0.0.1",),
+                    timeout=0.5,
+                )
             ),
         }
         bot = telegram.cloud.add_bot(TOKEN, "carillon_bot")

@@ -27,11 +27,13 @@ async def put(house: Any, **fields: Any) -> Any:
     return await api.put_recipient(command, house.recipients, house.desk.announcer.recipients)
 
 
-async def add(house: Any, user_id: UUID, endpoint: str = "https://push.example/1") -> Any:
+async def add(house: Any, user_id: UUID, endpoint: str = "https://push.example/1", *http_hosts: str) -> Any:
     """Let senders answer an AddPushSubscription."""
     subscription = PushSubscription(endpoint=endpoint, p256dh="p", auth="a")
     command = AddPushSubscription(cause=uuid4(), user_id=user_id, subscription=subscription)
-    return await api.add_push_subscription(command, house.recipients, house.desk.announcer.recipients)
+    return await api.add_push_subscription(
+        command, house.recipients, house.desk.announcer.recipients, http_hosts
+    )
 
 
 async def test_a_recipient_changes_by_value(house: Any) -> None:
@@ -76,11 +78,16 @@ async def test_an_address_that_cannot_be_is_refused(house: Any, email: str) -> N
     assert await house.recipients.view(user_id) is None
 
 
-async def test_a_subscription_without_tls_is_refused(house: Any) -> None:
-    """An endpoint that is no https: URL is refused."""
+@pytest.mark.parametrize(
+    "endpoint",
+    ["http://push.example/1", "http://pushes@push.example/1", "ftp://pushes/1", "https://", "http://[", ""],
+)
+async def test_a_subscription_without_tls_is_refused(house: Any, endpoint: str) -> None:
+    """An endpoint that is no https: URL is refused, unless its host is one that was named."""
     with pytest.raises(Refusal) as refused:
-        await add(house, uuid4(), "http://push.example/1")
+        await add(house, uuid4(), endpoint, "pushes")
     assert refused.value.status == 422
+    assert (await add(house, uuid4(), "http://pushes:81/1", "pushes")).push_subscriptions
 
 
 async def test_what_is_unknown_is_404(house: Any) -> None:

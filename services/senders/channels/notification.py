@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+from collections.abc import Collection
 
 import http_ece  # type: ignore[import-untyped]  # it ships no types
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -13,7 +14,6 @@ from shared.events import PushSubscription
 
 # RFC 8291: a body of 4096 bytes, less the header (86), the delimiter (1) and the tag (16).
 PAYLOAD_BYTES = 3993
-_LOOPBACK = {"127.0.0.1", "localhost"}
 _TOPIC = re.compile(r"[A-Za-z0-9_-]{1,32}")
 
 
@@ -45,12 +45,12 @@ def encrypt(payload: bytes, subscription: PushSubscription) -> bytes:
     return encrypted
 
 
-def endpoint_of(subscription: PushSubscription) -> URL:
-    """Return where to post; raises ValueError for anything but https, or http on loopback."""
+def endpoint_of(subscription: PushSubscription, http_hosts: Collection[str]) -> URL:
+    """Return where to post; raises ValueError for anything but https, or http to one of `http_hosts`."""
     endpoint = URL(subscription.endpoint)
     host = endpoint.host or ""
-    if endpoint.scheme != "https" and not (endpoint.scheme == "http" and host in _LOOPBACK):
-        raise ValueError("an endpoint is https, except on loopback")
+    if endpoint.scheme != "https" and not (endpoint.scheme == "http" and host in http_hosts):
+        raise ValueError("an endpoint is https, except on hosts that are named")
     if not host or ":" in host or endpoint.user is not None or endpoint.password is not None:
         raise ValueError("an endpoint names a host, and nobody")
     return endpoint

@@ -1,6 +1,6 @@
 """Web Push: a notification is encrypted for one browser and posted to its push service."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from datetime import datetime
 from email.utils import parsedate_to_datetime
@@ -40,22 +40,35 @@ class PushChannel:
     name = events.Channel.PUSH
 
     def __init__(
-        self, session: aiohttp.ClientSession, tokens: VapidTokens, now: Callable[[], datetime]
+        self,
+        session: aiohttp.ClientSession,
+        tokens: VapidTokens,
+        now: Callable[[], datetime],
+        http_hosts: Collection[str],
     ) -> None:
         self._session = session
         self._tokens = tokens
         self._now = now
+        self._http_hosts = http_hosts
 
     @classmethod
     @asynccontextmanager
     async def open(
-        cls, tokens: VapidTokens, now: Callable[[], datetime], *, timeout: float = 30.0
+        cls,
+        tokens: VapidTokens,
+        now: Callable[[], datetime],
+        *,
+        http_hosts: Collection[str] = (),
+        timeout: float = 30.0,
     ) -> AsyncIterator["PushChannel"]:
-        """Keep a channel while the context lasts; `timeout` (seconds) is for a whole request."""
+        """Keep a channel while the context lasts.
+
+        `http_hosts` may be reached without TLS; `timeout` (seconds) is for a whole request.
+        """
         async with aiohttp.ClientSession(
             timeout=aiohttp.ClientTimeout(total=timeout), cookie_jar=aiohttp.DummyCookieJar()
         ) as session:
-            yield cls(session, tokens, now)
+            yield cls(session, tokens, now, http_hosts)
 
     async def send(self, item: Outgoing) -> Answer:
         """Post a notification; its Topic and tag are the same at every attempt, so a repeat replaces it."""
@@ -69,7 +82,7 @@ class PushChannel:
         if len(payload) > PAYLOAD_BYTES:
             return Refused("too_large")
         try:
-            endpoint = endpoint_of(item.to.subscription)
+            endpoint = endpoint_of(item.to.subscription, self._http_hosts)
             body = encrypt(payload, item.to.subscription)
         except ValueError:
             # A subscription that cannot be pushed to never will be.

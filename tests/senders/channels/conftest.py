@@ -87,7 +87,7 @@ def tokens() -> VapidTokens:
 @pytest.fixture
 async def push(tokens: VapidTokens) -> AsyncIterator[PushChannel]:
     """Open the push channel, with little patience."""
-    async with PushChannel.open(tokens, now, timeout=0.5) as channel:
+    async with PushChannel.open(tokens, now, http_hosts=("127.0.0.1",), timeout=0.5) as channel:
         yield channel
 
 
