@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 
-from services.senders.domain.limits import SPACING, Limit, Limits, Reach, reaching, reserve
+from services.senders.domain.limits import SPACING, Bearing, Limit, Limits, Reach, reaching, reserve
 from services.senders.store import Governor
 from shared.database import Database
 from shared.events import Lane
@@ -75,6 +75,26 @@ def test_sends_that_come_late_crowd_no_window(rate: int, delays: list[tuple[floa
         if delay * limit.interval <= limit.late:
             arrivals.append(answer.wait + delay * limit.interval + way * margin)
     assert most_in_a_window(arrivals, 1.0 - 1e-9) <= rate + 1
+
+
+@given(
+    offset=st.floats(-1e6, 1e6),
+    steps=st.lists(st.tuples(*[st.floats(0, 0.5)] * 3), min_size=1, max_size=30),
+    set_by=st.sampled_from([0.0, 0.0, 3600.0, -3600.0]),
+)
+def test_the_bearing_of_another_clock_holds_the_truth(
+    offset: float, steps: list[tuple[float, float, float]], set_by: float
+) -> None:
+    """However long answers take, the bounds hold the clocks' distance; a clock that was set is refound."""
+    bearing, now = Bearing(), 0.0
+    for number, (pause, there, back) in enumerate(steps):
+        if number == len(steps) // 2:
+            offset += set_by
+        asked = now + pause
+        now = asked + there + back
+        bearing.take(asked, asked + there - offset, now)
+    assert bearing.least - 1e-6 <= offset <= bearing.most + 1e-6
+    assert bearing.most - bearing.least <= sum(steps[-1][1:]) + 1e-6
 
 
 def lanes_at_work(seconds: float, backlogs: dict[Lane, bool], seed: int) -> list[tuple[Lane, float, float]]:

@@ -12,6 +12,7 @@ from services.senders.channels.telegram import TelegramChannel
 from services.senders.domain.limits import Limits, Reach
 from services.senders.domain.requests import Request
 from services.senders.handlers.pacing import Lead, Slot
+from services.senders.handlers.rounds import WORKERS
 from shared import metrics
 from shared.bots import Bot
 from shared.events import Channel, Lane
@@ -68,7 +69,7 @@ async def test_a_hanging_lane_holds_up_no_higher_one(house: Any) -> None:
     """With every campaign worker at a provider that hangs, an alert goes out at once."""
     bots = {"default": Bot("default", SecretStr(TOKEN))}
     chats = range(100, 140)
-    house.telegram.cloud.faults.add("hidden_wait", method="sendMessage", seconds=60, times=16)
+    house.telegram.cloud.faults.add("hidden_wait", method="sendMessage", seconds=60, times=WORKERS)
     async with TelegramChannel.open(bots, house.telegram.api_url, seconds=90) as channel:
         house.desk = house.replica(senders={Channel.TELEGRAM: channel})
         for chat_id in chats:

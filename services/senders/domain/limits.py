@@ -11,6 +11,7 @@ A lower lane that has not had its share of the budget may reach further than any
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import inf
 
 from shared.events import Channel, Lane
 
@@ -25,6 +26,9 @@ _REACH = {Lane.TRANSACTIONAL: 1.0, Lane.PROMO: 2 / 3, Lane.CAMPAIGN: 1 / 3}
 _SHARE_REACH = 4 / 3
 LEAST_SECONDS_LATE = 0.03
 """Nobody can be more punctual than this; no limit is so tight that it matters."""
+
+DRIFT = 1e-4
+"""Seconds by which clocks part in a second, at most."""
 
 MINUTES_AHEAD = 3
 LEAST_AHEAD = 100
@@ -127,14 +131,36 @@ PRESETS: Mapping[str, Limits] = {
 class Reservation:
     """`go`: the slot is ours, `wait` seconds from now; otherwise ask again after `wait` seconds.
 
-    `own` says that the recipient's own limit is in the way, not the shared one. Of the time that asking took,
-    `held` seconds passed before the answer was found: the rest may have passed after it.
+    `own` says that the recipient's own limit is in the way, not the shared one. `at` is when the answer was
+    found, by the governor's clock.
     """
 
     go: bool
     wait: float
     own: bool = False
-    held: float = 0.0
+    at: float = 0.0
+
+
+@dataclass
+class Bearing:
+    """Where another clock stands to ours: what is added to its time to get ours lies between two bounds.
+
+    Every question and its answer narrow the bounds; clocks may drift, so they widen with time. A clock that
+    was set is found anew.
+    """
+
+    least: float = -inf
+    most: float = inf
+    taken_at: float = 0.0
+
+    def take(self, asked: float, theirs: float, answered: float) -> None:
+        """Learn that their clock showed a time after we asked and before we were answered."""
+        drift = DRIFT * max(0.0, answered - self.taken_at)
+        self.least = max(self.least - drift, asked - theirs)
+        self.most = min(self.most + drift, answered - theirs)
+        self.taken_at = answered
+        if self.least > self.most:
+            self.least, self.most = asked - theirs, answered - theirs
 
 
 def reserve(tat: float, now: float, limit: Limit, ahead: float) -> tuple[Reservation, float]:

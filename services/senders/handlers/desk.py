@@ -143,14 +143,14 @@ class Desk:
                 await self.ledger.postpone(delivery, slot.seconds, "rate_limit")
                 return None
             attempt = await self._claimed(delivery, reached, [limit.key for limit in limits])
+            if slot:
+                self.pacing.lead.took(slot.claimed_after())
             if attempt is None or slot is None or await slot.use():
                 return attempt
             await self.ledger.release(delivery, attempt)
 
     async def _claimed(self, delivery: Delivery, reached: Reached, keys: Sequence[str]) -> int | None:
-        began = time.monotonic()
         attempt = await self.ledger.claim(delivery, bot=reached.bot, chat_id=reached.chat_id, keys=keys)
-        self.pacing.lead.took(time.monotonic() - began)
         if attempt is None:
             await self.ledger.postpone(delivery, PAUSED_SECONDS, "paused")
         else:

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from services.senders.domain.limits import Limit, Limits, Reach
+from services.senders.domain.limits import Bearing, Limit, Limits, Reach
 from services.senders.store import Governor
 from shared import metrics
 from shared.events import Lane
@@ -17,7 +17,7 @@ FIRST_LEAD_SECONDS = 0.01
 
 
 class Lead:
-    """How long it takes from a claim to its send, as a mean and the mean deviation from it."""
+    """How long it takes from the governor's answer to a claim, as a mean and the mean deviation from it."""
 
     def __init__(self) -> None:
         self._mean = self._deviation = FIRST_LEAD_SECONDS
@@ -28,7 +28,8 @@ class Lead:
         return min(self._mean + 2 * self._deviation, SLEPT_SECONDS)
 
     def took(self, seconds: float) -> None:
-        """Learn from a claim."""
+        """Learn from a claim; a single hiccup is not what the next one will take."""
+        seconds = min(seconds, 2 * self.seconds)
         self._deviation += (abs(seconds - self._mean) - self._deviation) / 8
         self._mean += (seconds - self._mean) / 8
 
@@ -41,6 +42,10 @@ class Slot:
     lead: float
     at: float
     until: float
+
+    def claimed_after(self) -> float:
+        """Return how long after the time to claim it, it is claimed now."""
+        return time.monotonic() - self.at + self.lead
 
     async def use(self) -> bool:
         """Wait for its time and count it; False when it has passed: now it would crowd the next one."""
@@ -65,6 +70,7 @@ class Pacing:
         self._governor = governor
         self._limits = limits
         self.lead = Lead()
+        self._bearing = Bearing()
         self._turns: defaultdict[tuple[str, Lane], asyncio.Lock] = defaultdict(asyncio.Lock)
         self._waiting: defaultdict[tuple[str, Lane], int] = defaultdict(int)
 
@@ -104,11 +110,12 @@ class Pacing:
         """Ask the governor until there is a slot, or for a moment."""
         shared, deadline = limits[0], time.monotonic() + SLEPT_SECONDS
         while True:
-            began, lead = time.monotonic(), self.lead.seconds
+            asked, lead = time.monotonic(), self.lead.seconds
             answer = await self._governor.reserve(limits, reach, lead)
+            self._bearing.take(asked, answer.at, time.monotonic())
             # The slot's time lies between these two: it is used after the one, within what the other allows.
-            latest = time.monotonic() + answer.wait + lead
-            earliest = began + answer.held + answer.wait + lead
+            ahead = answer.at + answer.wait + lead
+            earliest, latest = ahead + self._bearing.least, ahead + self._bearing.most
             if answer.go:
                 return Slot(shared.kind, lead, latest, earliest + shared.late)
             if answer.own or latest > deadline:

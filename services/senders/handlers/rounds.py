@@ -18,11 +18,12 @@ from shared.events import Address, Body, Channel, Lane, MessageRequested
 from shared.ids import derived
 
 DUE_SECONDS = 0.1
+EXPAND_SECONDS = 0.4
 SLOW_SECONDS = 1.0
 TIDY_SECONDS = 600.0
 AWAY_SECONDS = 2.0
 STOP_SECONDS = 35.0
-WORKERS = 16
+WORKERS = 8
 CHUNK = 100
 LAG = 5 * CHUNK
 """So many of a campaign's messages may be in the stream that the ledger does not know yet."""
@@ -133,11 +134,12 @@ class Rounds:
     async def _expand(self) -> None:
         """Publish the next part of a campaign's list, when the one before is nearly done."""
         async with self._campaigns.expanding(CHUNK) as expansion:
-            if expansion is None or not await self._has_room(expansion):
-                return
-            requests = [_item(expansion, row) for row in expansion.chunk]
-            await asyncio.gather(*(self._desk.publish(request) for request in requests))
-            await expansion.done()
+            if goes_on := expansion is not None and await self._has_room(expansion):
+                requests = [_item(expansion, row) for row in expansion.chunk]
+                await asyncio.gather(*(self._desk.publish(request) for request in requests))
+                await expansion.done()
+        if not goes_on:
+            await asyncio.sleep(EXPAND_SECONDS)
 
     async def _has_room(self, expansion: Expansion) -> bool:
         """Say whether a campaign is expanded less than some minutes ahead: pause and cancel act at once."""

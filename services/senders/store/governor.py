@@ -56,7 +56,7 @@ _RESERVE = text("""
     SELECT go, own_at > send_at AS own,
            CAST(extract(epoch FROM CASE WHEN go THEN send_at ELSE greatest(ask_at, own_at) END - now)
                 AS float8) AS wait,
-           CAST(extract(epoch FROM asked_at - statement_timestamp()) AS float8) AS held
+           CAST(extract(epoch FROM asked_at) AS float8) AS at
     FROM decided""")
 
 _PAUSE = text("""
@@ -105,7 +105,7 @@ class Governor:
         while (row := await self._database.row(_RESERVE, **parameters)) is None:
             await self.add(limits, reach)
         least = 0.0 if row["go"] else LEAST_WAIT_SECONDS
-        return Reservation(go=row["go"], wait=max(least, row["wait"]), own=row["own"], held=row["held"])
+        return Reservation(go=row["go"], wait=max(least, row["wait"]), own=row["own"], at=row["at"])
 
     async def pause(self, key: str, seconds: float, *, bot_key: str, chat_prefix: str) -> bool:
         """Pause a chat for every replica; the whole bot when several of its chats report within a second.
