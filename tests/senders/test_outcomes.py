@@ -10,6 +10,7 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import text
 
+from devstack.push.faults import PushFault
 from services.senders import handlers
 from services.senders.api import get_message, list_messages
 from services.senders.channels.telegram import TelegramChannel
@@ -151,6 +152,24 @@ async def test_retry_after_pauses_the_chat_for_two_desks(house: Any) -> None:
         await house.until("sent", second.id)
     assert asyncio.get_running_loop().time() - began >= 1.8
     assert (len(house.texts()), house.telegram.cloud.records.by_method["sendMessage", 429]) == (2, 1)
+
+
+async def test_retry_after_pauses_a_push_service_for_two_desks(house: Any) -> None:
+    """A push service that asks for time gets it from every replica, for all of its subscribers."""
+    house.push.memory.faults.add(PushFault(kind="status", status=429, retry_after=2))
+    events = []
+    for _ in range(2):
+        user_id = await house.recipient()
+        await house.subscribe(user_id)
+        events.append(house.asked(user_id=user_id, channels=(Channel.PUSH,)))
+    await house.handle(events[0])
+    house.desk = house.replica()
+    await house.handle(events[1])
+    assert house.push.memory.answers == {429: 1}
+    async with house.rounds():
+        for event in events:
+            await house.until("sent", event.id)
+    assert house.push.memory.answers == {429: 1, 201: 2}
 
 
 async def test_a_revoked_token_loses_nothing(house: Any) -> None:

@@ -1,7 +1,7 @@
 """The desk: one attempt of one delivery, from its row to the provider and back to its row."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from uuid import UUID
@@ -32,8 +32,6 @@ from shared.failpoints import passing
 from shared.templates import Templates
 
 IN_TURN_SECONDS = 0.1
-PAUSED_SECONDS = 0.1
-"""A claim that a pause has refused asks the governor again, which knows for how long."""
 
 log = telemetry.logger(__name__)
 
@@ -142,17 +140,18 @@ class Desk:
             if isinstance(slot, Wait):
                 await self.ledger.postpone(delivery, slot.seconds, "rate_limit")
                 return None
-            attempt = await self._claimed(delivery, reached, [limit.key for limit in limits])
+            attempt = await self._claimed(delivery, reached)
             if slot:
                 self.pacing.lead.took(slot.claimed_after())
             if attempt is None or slot is None or await slot.use():
                 return attempt
             await self.ledger.release(delivery, attempt)
 
-    async def _claimed(self, delivery: Delivery, reached: Reached, keys: Sequence[str]) -> int | None:
+    async def _claimed(self, delivery: Delivery, reached: Reached) -> int | None:
+        keys = reached.pauses(self.limits)
         attempt = await self.ledger.claim(delivery, bot=reached.bot, chat_id=reached.chat_id, keys=keys)
         if attempt is None:
-            await self.ledger.postpone(delivery, PAUSED_SECONDS, "paused")
+            await self.ledger.postpone(delivery, await self.governor.paused(keys), "paused")
         else:
             passing("after_claim")
         return attempt

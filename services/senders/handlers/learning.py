@@ -15,7 +15,7 @@ from services.senders.domain.sending import (
     Stopped,
     Target,
 )
-from services.senders.handlers.reaching import Reached
+from services.senders.handlers.reaching import Reached, push_service
 from services.senders.store import Governor, Recipients
 from shared import metrics, telemetry
 from shared.events import Channel
@@ -37,8 +37,8 @@ class Lessons:
         if isinstance(answer, Stopped):
             log.error("channel_stopped", provider=reached.provider, reason=answer.reason)
             metrics.RATE_LIMIT_PAUSES.labels(key="stopped").inc()
-            if limits := reached.limits(self.limits):
-                await self.governor.pause_key(limits[0].key, self.policy.stopped_seconds)
+            for key in reached.pauses(self.limits)[:1]:
+                await self.governor.pause_key(key, self.policy.stopped_seconds)
         elif reached.bot and reached.chat_id is not None:
             await self._learn_of_chat(reached.bot, reached.chat_id, answer)
         elif isinstance(answer, Refused) and answer.suppresses:
@@ -53,6 +53,10 @@ class Lessons:
         endpoint = target.subscription.endpoint
         if isinstance(answer, Sent):
             await self.recipients.subscription_worked(endpoint)
+        elif isinstance(answer, Later) and answer.kind == "throttled":
+            seconds = answer.seconds or self.policy.throttled_seconds
+            await self.governor.pause_key(push_service(target), seconds)
+            metrics.RATE_LIMIT_PAUSES.labels(key="push").inc()
         elif isinstance(answer, Refused) and answer.reason == "expired_subscription":
             await self.recipients.delete_subscription(endpoint)
             metrics.PUSH_EXPIRED.inc()

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from services.senders.domain.limits import Limit, Limits
 from services.senders.domain.requests import Delivery, Recipient
@@ -31,6 +32,16 @@ class Reached:
             return [limits.bot(self.bot), limits.chat(self.bot, self.chat_id)]
         domains = [limits.domain(each.address) for each in self.targets if isinstance(each, EmailTarget)]
         return [limits.email(), *domains] if self.channel is Channel.EMAIL else []
+
+    def pauses(self, limits: Limits) -> list[str]:
+        """Return the keys of which a pause stops it: those of its limits, or its only push service."""
+        services = {push_service(target) for target in self.targets if isinstance(target, PushTarget)}
+        return [limit.key for limit in self.limits(limits)] or (list(services) if len(services) == 1 else [])
+
+
+def push_service(target: PushTarget) -> str:
+    """Return the key of the push service behind a subscription."""
+    return f"push:{urlsplit(target.subscription.endpoint).netloc}"
 
 
 @dataclass(frozen=True)

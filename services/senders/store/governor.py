@@ -70,6 +70,10 @@ _PAUSED_CHATS = text("""
     SELECT count(*) FROM governor
     WHERE starts_with(key, :prefix) AND paused_at > now() - interval '1 second'""")
 
+_PAUSED = text("""
+    SELECT greatest(0, CAST(extract(epoch FROM max(paused_until) - clock_timestamp()) AS float8))
+    FROM governor WHERE key = ANY(CAST(:keys AS text[]))""")
+
 _FORGET = text("""
     DELETE FROM governor WHERE key IN (
         SELECT key FROM governor
@@ -121,6 +125,10 @@ class Governor:
     async def pause_key(self, key: str, seconds: float) -> None:
         """Pause one key for every replica."""
         await self._database.execute(_PAUSE, key=key, seconds=seconds)
+
+    async def paused(self, keys: Sequence[str]) -> float:
+        """Return how many seconds are left of the longest pause on these keys."""
+        return float(await self._database.value(_PAUSED, keys=list(keys)))
 
     async def forget(self) -> None:
         """Drop keys that nobody has used for an hour."""
