@@ -7,6 +7,8 @@ PY := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 WORKERS ?= 4
+CONTAINERS := $(filter containers,$(STACK))
+INTEGRATION := $(addprefix tests/,clicks deploy gateway scheduler senders shared)
 
 help:  ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,8 +42,9 @@ env: $(INSTALLED)  ## Write .env for docker compose, with keys and passwords mad
 	@echo "Wrote .env; next: docker compose --profile sim up --build"
 
 test: $(INSTALLED)  ## Run the tests on embedded servers (options: PYTEST_ARGS="tests/clicks -k press", STACK=containers)
-	@echo "Running the tests on $(if $(filter containers,$(STACK)),containers,embedded servers)"
-	@"$(PY)" -m pytest -n logical --maxprocesses $(WORKERS) --dist loadgroup -m "not slow and not containers" $(PYTEST_ARGS)
+	@echo "Running the $(if $(CONTAINERS),integration tests on containers,tests on embedded servers)"
+	@"$(PY)" -m pytest -n logical --maxprocesses $(WORKERS) --dist loadgroup -m "not slow and not containers" \
+	    $(if $(CONTAINERS),$(INTEGRATION) tests/journeys/test_given_parts.py) $(PYTEST_ARGS)
 
 test-slow: $(INSTALLED)  ## Run the tests that take their time: broken demos, clocks that jump
 	@echo "Running the slow tests"
@@ -55,7 +58,7 @@ coverage: $(INSTALLED)  ## Run the tests, slow ones too, and measure every proce
 	@echo "Running the tests, slow ones too, with their coverage measured"
 	@"$(PY)" -m coverage erase
 	@"$(PY)" -m pytest -n logical --maxprocesses $(WORKERS) --dist loadgroup -m "not containers" --cov --cov-report= \
-	    $(addprefix tests/,journeys clicks deploy gateway scheduler senders shared) $(PYTEST_ARGS)
+	    tests/journeys $(INTEGRATION) $(PYTEST_ARGS)
 	@"$(PY)" -m coverage report
 
 bench: $(INSTALLED)  ## Measure beside raw limits and rivals, and write bench/README.md (options: ARGS="presses")

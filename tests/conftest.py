@@ -11,10 +11,9 @@ from typing import Any, Generic, TypeVar
 import asyncpg
 import pytest
 
-from devstack.nats import Nats
-from devstack.postgres import Postgres
 from shared.bus.provisioning import Provisioner
 from shared.migrations import migrate
+from tests.servers import AnyNats, AnyPostgres, open_nats, open_postgres
 
 FreshDatabase = Callable[[str], Awaitable[str]]
 T = TypeVar("T")
@@ -53,27 +52,27 @@ class Background(Generic[T]):
 
 
 @pytest.fixture(scope="session")
-def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AnyPostgres]:
     """A PostgreSQL server per worker; `url` names its superuser."""
     folder = tmp_path_factory.mktemp("postgres")
-    background = Background(lambda: Postgres.open(folder, ephemeral=True))
+    background = Background(lambda: open_postgres(folder))
     yield background.value
     background.close()
 
 
 @pytest.fixture(scope="session")
-def nats_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nats]:
+def nats_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AnyNats]:
     """A nats-server per worker, without streams: shared by tests that do not kill it."""
     folder = tmp_path_factory.mktemp("nats")
-    background = Background(lambda: Nats.open(folder))
+    background = Background(lambda: open_nats(folder))
     yield background.value
     background.close()
 
 
 @pytest.fixture
-async def prepared_nats(tmp_path: Path) -> AsyncIterator[Nats]:
+async def prepared_nats(tmp_path: Path) -> AsyncIterator[AnyNats]:
     """A nats-server of the test's own, with the topology and an ack wait of two seconds."""
-    async with Nats.open(tmp_path / "nats") as server:
+    async with open_nats(tmp_path / "nats") as server:
         async with Provisioner.open(server.url, ack_wait_seconds=2) as provisioner:
             await provisioner.apply()
         yield server
@@ -86,7 +85,7 @@ def template_databases() -> dict[str, str]:
 
 
 @pytest.fixture
-def fresh_database(postgres_server: Postgres, template_databases: dict[str, str]) -> FreshDatabase:
+def fresh_database(postgres_server: AnyPostgres, template_databases: dict[str, str]) -> FreshDatabase:
     """A function that makes a database for a service, migrated, and returns its URL."""
     base = postgres_server.url.rsplit("/", 1)[0]
 

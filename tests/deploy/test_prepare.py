@@ -12,10 +12,9 @@ import asyncpg
 import pytest
 
 from deploy.prepare import SERVICES
-from devstack.nats import Nats
-from devstack.postgres import Postgres
 from devstack.servers import free_port
 from shared import migrations
+from tests.servers import AnyNats, AnyPostgres
 
 ROOT = Path(__file__).parents[2]
 ODD = "o'd\"d %:/@?#"
@@ -27,7 +26,7 @@ jetstream {{ store_dir: "{store}" }}
 """
 
 
-async def forget(postgres: Postgres) -> None:
+async def forget(postgres: AnyPostgres) -> None:
     """Drop what a test had prepared."""
     admin = await asyncpg.connect(postgres.url)
     try:
@@ -39,7 +38,7 @@ async def forget(postgres: Postgres) -> None:
 
 
 @pytest.fixture
-async def environment(nats_server: Nats, postgres_server: Postgres) -> dict[str, str]:
+async def environment(nats_server: AnyNats, postgres_server: AnyPostgres) -> dict[str, str]:
     """What prepare is told by its environment."""
     await forget(postgres_server)
     where = postgres_server.url.rpartition("@")[2].rpartition("/")[0]
@@ -210,7 +209,7 @@ async def test_what_is_away_is_named(
     assert "hidden" not in complaints[0]
 
 
-async def test_a_wrong_password_is_named(environment: dict[str, str], postgres_server: Postgres) -> None:
+async def test_a_wrong_password_is_named(environment: dict[str, str], postgres_server: AnyPostgres) -> None:
     """It is not waited for, and not shown; the administrator's and a service's alike."""
     where = postgres_server.url.rpartition("@")[2]
     refused = "the database refuses this user or password"

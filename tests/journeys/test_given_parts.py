@@ -9,11 +9,10 @@ import pytest
 
 from carillon.system import System
 from carillon.up.outside import post
-from devstack.nats import Nats
-from devstack.postgres import Postgres
 from devstack.smtp import Inbox
 from devstack.telegram import Telegram
 from tests.journeys.conftest import Running, World, start, stop
+from tests.servers import AnyNats, AnyPostgres
 
 pytestmark = [pytest.mark.xdist_group("commands"), pytest.mark.timeout(120)]
 
@@ -21,7 +20,7 @@ TOKEN = "7654321:abcdefghijklmnopqrstuvwxyz0123456789"
 
 
 async def test_a_system_on_given_servers_starts_none_of_its_own(
-    tmp_path: Path, postgres_server: Postgres, nats_server: Nats
+    tmp_path: Path, postgres_server: AnyPostgres, nats_server: AnyNats
 ) -> None:
     """NATS_URL, DATABASE_URL, TELEGRAM_API_URL and SMTP_HOST replace the embedded parts, and all works."""
     async with Telegram.open() as telegram, Inbox.open() as inbox, aiohttp.ClientSession() as session:

@@ -15,15 +15,15 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from devstack.postgres import Postgres
 from devstack.servers import free_port
 from shared import telemetry
 from shared.bus.records import Begun
 from shared.database import Attempts, Database, create_role_and_database, driver_url, is_unavailable
+from tests.servers import AnyPostgres, open_postgres
 
 
 @pytest.fixture
-async def url(postgres_server: Postgres) -> AsyncIterator[str]:
+async def url(postgres_server: AnyPostgres) -> AsyncIterator[str]:
     """The URL of an empty database."""
     admin = await asyncpg.connect(postgres_server.url)
     try:
@@ -136,7 +136,7 @@ async def test_a_cancelled_statement_ends_its_span(database: Database, spans: In
 async def test_a_restarted_server_is_met_with_new_connections(tmp_path: Path) -> None:
     """No caller meets a connection that the server has closed long ago."""
     async with (
-        Postgres.open(tmp_path / "postgres", ephemeral=True) as server,
+        open_postgres(tmp_path / "postgres") as server,
         Database.open(server.url, pool_size=2) as database,
     ):
         await asyncio.gather(*(database.value(text("SELECT pg_sleep(0.05)")) for _ in range(2)))
@@ -153,7 +153,7 @@ async def test_a_restarted_server_is_met_with_new_connections(tmp_path: Path) ->
 
 
 async def test_a_connection_cut_in_mid_statement_is_an_outage(
-    database: Database, postgres_server: Postgres
+    database: Database, postgres_server: AnyPostgres
 ) -> None:
     """A server that stops while it works for us is away, not wrong."""
     working = asyncio.create_task(database.value(text("SELECT pg_sleep(20) /* cut */")))
@@ -263,7 +263,7 @@ async def test_attempts_count_starts_and_failures_apart(database: Database) -> N
     assert await attempts.begin("d", "k") == Begun(0, 0)
 
 
-async def test_a_role_sees_its_own_database_only(postgres_server: Postgres) -> None:
+async def test_a_role_sees_its_own_database_only(postgres_server: AnyPostgres) -> None:
     """Each service has a role and a database; another service's role cannot even connect."""
     where = postgres_server.url.rpartition("@")[2].partition("/")[0]
     cats, dogs = (f"postgresql://{name}:p%40ss-{name}@{where}/{name}" for name in ("cats", "dogs"))

@@ -7,15 +7,15 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from devstack.postgres import Postgres
 from shared.migrations import check, downgrade, migrate
+from tests.servers import AnyPostgres
 
 ROOT = Path(__file__).parents[2]
 SERVICES = ("scheduler", "clicks", "senders", "gateway")
 MIGRATE = "import sys; from shared.migrations import migrate; migrate(*sys.argv[1:])"
 
 
-async def empty_database(postgres: Postgres, name: str) -> str:
+async def empty_database(postgres: AnyPostgres, name: str) -> str:
     """Make an empty database and return its URL."""
     admin = await asyncpg.connect(postgres.url)
     try:
@@ -36,7 +36,7 @@ async def tables(url: str) -> set[str]:
     return {row["tablename"] for row in rows}
 
 
-async def test_processes_that_start_together_migrate_once(postgres_server: Postgres) -> None:
+async def test_processes_that_start_together_migrate_once(postgres_server: AnyPostgres) -> None:
     """Replicas of `prepare` wait for each other; none fails because another was faster."""
     url = await empty_database(postgres_server, "migrated_together")
 
@@ -51,7 +51,7 @@ async def test_processes_that_start_together_migrate_once(postgres_server: Postg
 
 @pytest.mark.parametrize("service", SERVICES)
 async def test_migrations_lead_to_the_declared_tables_and_back(
-    postgres_server: Postgres, service: str
+    postgres_server: AnyPostgres, service: str
 ) -> None:
     """What the revisions make is what the store declares; twice is once; the way back leaves nothing."""
     url = await empty_database(postgres_server, f"migrated_{service}")

@@ -13,11 +13,11 @@ from uuid import UUID, uuid4
 import pytest
 from nats.aio.client import Client
 
-from devstack.nats import Nats
 from shared import topology
 from shared.bus import Begun, Bus
 from shared.bus.provisioning import Provisioner
 from shared.events import ButtonClicked
+from tests.servers import AnyNats, open_nats
 
 ACK_WAIT = 2.0
 RETRIES = (0.05, 0.1)
@@ -61,9 +61,9 @@ class MemoryAttempts:
 
 
 @pytest.fixture
-async def broker(tmp_path: Path) -> AsyncIterator[Nats]:
+async def broker(tmp_path: Path) -> AsyncIterator[AnyNats]:
     """A nats-server of its own, with the whole topology and a short ack wait."""
-    async with Nats.open(tmp_path / "nats") as server:
+    async with open_nats(tmp_path / "nats") as server:
         async with Provisioner.open(server.url, ack_wait_seconds=ACK_WAIT) as provisioner:
             await provisioner.apply()
         yield server
@@ -76,14 +76,14 @@ def attempts() -> MemoryAttempts:
 
 
 @pytest.fixture
-async def bus(broker: Nats) -> AsyncIterator[Bus]:
+async def bus(broker: AnyNats) -> AsyncIterator[Bus]:
     """A bus on the broker, with short retries."""
     async with Bus.open(broker.url, service="tests", retry_seconds=RETRIES) as opened:
         yield opened
 
 
 @pytest.fixture
-async def client(broker: Nats) -> AsyncIterator[Client]:
+async def client(broker: AnyNats) -> AsyncIterator[Client]:
     """A bare client, to look at the broker with other eyes."""
     bare = Client()
     await bare.connect(broker.url)

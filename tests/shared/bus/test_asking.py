@@ -7,7 +7,6 @@ import orjson
 import pytest
 from nats.aio.client import Client
 
-from devstack.nats import Nats
 from shared.bus import Bus, NoAnswer, Refusal, answering
 from shared.queries import (
     ClickPage,
@@ -18,6 +17,7 @@ from shared.queries import (
     PromoClicks,
     PromoClicksList,
 )
+from tests.servers import AnyNats
 
 COUNTS = PromoClicksList(
     items=(PromoClicks(promo_id="vip", clicks=2, unique_users=1, conversion_rate=0.5, deep_links=0, posts=1),)
@@ -35,7 +35,7 @@ async def test_an_answer_comes_back_typed(bus: Bus) -> None:
         assert await bus.ask(CountClicks(promo_id="vip")) == COUNTS
 
 
-async def test_one_replica_answers(bus: Bus, broker: Nats) -> None:
+async def test_one_replica_answers(bus: Bus, broker: AnyNats) -> None:
     """A question is answered by one replica of the service, however many there are."""
     answered: list[str] = []
 
@@ -118,7 +118,7 @@ async def test_a_slow_answer_holds_up_no_other(bus: Bus) -> None:
         await slow
 
 
-async def test_a_malformed_question_is_refused_by_name(bus: Bus, broker: Nats) -> None:
+async def test_a_malformed_question_is_refused_by_name(bus: Bus, broker: AnyNats) -> None:
     """A question that is not one is refused with the fields that are wrong."""
     async with bus.answer(answering(ListClicks, lambda _query: asyncio.sleep(0))):  # type: ignore[arg-type,return-value]  # never reached
         bare = Client()

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import pytest
 from nats.aio.client import Client
 
-from devstack.nats import Nats
 from shared.bus import Bus, Receipt, RetryLater, on, on_batch
 from shared.events import ButtonClicked, Event
+from tests.servers import AnyNats
 from tests.shared.bus.conftest import ACK_WAIT, RETRIES, MemoryAttempts, click, ids, narrowed, until
 
 DURABLE = "senders_presses"
@@ -194,7 +194,7 @@ async def test_leaving_finishes_what_runs_and_hands_back_the_rest(
     assert set(ids(first)) | set(ids(seen.events)) == set(ids(events))
 
 
-async def test_stopping_while_the_broker_is_away_ends(broker: Nats, attempts: MemoryAttempts) -> None:
+async def test_stopping_while_the_broker_is_away_ends(broker: AnyNats, attempts: MemoryAttempts) -> None:
     """P21: a stop during an outage raises nothing and does not hang."""
     async with asyncio.timeout(15):
         async with (
@@ -208,7 +208,7 @@ async def test_stopping_while_the_broker_is_away_ends(broker: Nats, attempts: Me
 
 
 async def test_consumption_resumes_after_the_broker_was_killed(
-    bus: Bus, broker: Nats, attempts: MemoryAttempts
+    bus: Bus, broker: AnyNats, attempts: MemoryAttempts
 ) -> None:
     """P13, P15: pull requests always expire, so consumption goes on by itself when the broker is back."""
     seen = Seen()

@@ -4,14 +4,14 @@ import asyncio
 import sys
 from pathlib import Path
 
-from devstack.nats import Nats
 from shared.bus import Bus
 from tests.conftest import FreshDatabase
+from tests.servers import AnyNats
 from tests.shared.bus.conftest import click
 
 
 async def test_poison_that_kills_its_process_is_buried_and_no_neighbour_is(
-    broker: Nats, bus: Bus, fresh_database: FreshDatabase, tmp_path: Path
+    broker: AnyNats, bus: Bus, fresh_database: FreshDatabase, tmp_path: Path
 ) -> None:
     """P27: a crash has one suspect; after three attempts it is a dead letter, and all others are handled."""
     events = [click(number) for number in range(40)]

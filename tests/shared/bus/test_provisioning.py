@@ -6,21 +6,21 @@ from pathlib import Path
 from nats.aio.client import Client
 from nats.js.api import ConsumerConfig, DiscardPolicy, StreamConfig
 
-from devstack.nats import Nats
 from shared.bus.provisioning import Provisioner
 from shared.topology import DURABLES, STREAMS
+from tests.servers import open_nats
 
 
 async def test_declaring_twice_changes_nothing(tmp_path: Path) -> None:
     """Preparing is idempotent: the first run adds, the second finds everything as declared."""
-    async with Nats.open(tmp_path / "nats") as server, Provisioner.open(server.url) as provisioner:
+    async with open_nats(tmp_path / "nats") as server, Provisioner.open(server.url) as provisioner:
         assert {change.done for change in await provisioner.apply()} == {"added"}
         assert {change.done for change in await provisioner.apply()} == {"unchanged"}
 
 
 async def test_drift_is_put_right(tmp_path: Path) -> None:
     """P24: a stream or durable that somebody changed is updated to what is declared."""
-    async with Nats.open(tmp_path / "nats") as server, Provisioner.open(server.url) as provisioner:
+    async with open_nats(tmp_path / "nats") as server, Provisioner.open(server.url) as provisioner:
         await provisioner.apply()
         client = Client()
         await client.connect(server.url)
@@ -52,7 +52,7 @@ async def test_drift_is_put_right(tmp_path: Path) -> None:
 
 async def test_the_topology_avoids_the_known_traps(tmp_path: Path) -> None:
     """P4, P10, P11, P12, P28: as the broker holds it, no stream drops or expires, no durable gives up."""
-    async with Nats.open(tmp_path / "nats") as server, Provisioner.open(server.url) as provisioner:
+    async with open_nats(tmp_path / "nats") as server, Provisioner.open(server.url) as provisioner:
         await provisioner.apply()
         client = Client()
         await client.connect(server.url)

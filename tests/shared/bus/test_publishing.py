@@ -6,10 +6,10 @@ import dataclasses
 import pytest
 from nats.aio.client import Client
 
-from devstack.nats import Nats
 from shared import topology
 from shared.bus import Bus, BusUnavailable, TooLarge
 from shared.bus.provisioning import Provisioner
+from tests.servers import AnyNats
 from tests.shared.bus.conftest import click
 
 
@@ -74,7 +74,7 @@ async def test_too_large_is_refused_before_the_broker_hangs_up(bus: Bus, client:
 
 
 async def test_without_a_broker_it_is_unavailable_and_stored_at_most_once_later(
-    bus: Bus, broker: Nats
+    bus: Bus, broker: AnyNats
 ) -> None:
     """P22: a time-out means unknown; what was buffered arrives under the same id when the broker is back."""
     await bus.publish(click())
@@ -90,7 +90,7 @@ async def test_without_a_broker_it_is_unavailable_and_stored_at_most_once_later(
     await bare.close()
 
 
-async def test_acknowledged_events_survive_a_killed_broker(bus: Bus, broker: Nats) -> None:
+async def test_acknowledged_events_survive_a_killed_broker(bus: Bus, broker: AnyNats) -> None:
     """P1: a PubAck means that the event is on disk."""
     await asyncio.gather(*(bus.publish(click(number)) for number in range(300)))
     await broker.kill()
@@ -101,7 +101,7 @@ async def test_acknowledged_events_survive_a_killed_broker(bus: Bus, broker: Nat
     await bare.close()
 
 
-async def test_publishing_waits_out_a_restart_of_the_broker(bus: Bus, broker: Nats) -> None:
+async def test_publishing_waits_out_a_restart_of_the_broker(bus: Bus, broker: AnyNats) -> None:
     """P23: a publish that meets a restart is repeated with the same id until its time is up."""
     await broker.kill()
     publishing = asyncio.create_task(bus.publish(click(), seconds=10))
@@ -110,7 +110,7 @@ async def test_publishing_waits_out_a_restart_of_the_broker(bus: Bus, broker: Na
     await publishing
 
 
-async def test_a_full_stream_refuses_and_the_others_go_on(broker: Nats, bus: Bus) -> None:
+async def test_a_full_stream_refuses_and_the_others_go_on(broker: AnyNats, bus: Bus) -> None:
     """P28: a full stream refuses clearly and drops nothing; other streams are not concerned."""
     small = [
         dataclasses.replace(stream, max_bytes=2_000) if stream.name == "CLICKS" else stream
