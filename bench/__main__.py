@@ -28,6 +28,9 @@ LONG = ("windows", "alerts")
 """They take minutes each, for limits are kept in real time: measured when they are named."""
 BUSY = 1.0
 """A load average from which other programs disturb the figures."""
+BUSY_NOTE = (
+    " Other programs were running: the figures are low, most of all where several processes share the work."
+)
 
 FiguresArgument = Annotated[list[str] | None, typer.Argument(help=f"Some of: {', '.join(FIGURES)}.")]
 RoundsOption = Annotated[int, typer.Option("--rounds", min=1, help="How often everything is measured.")]
@@ -44,9 +47,7 @@ def main(figures: FiguresArgument = None, rounds: RoundsOption = 5, write: Write
     for name in chosen:
         typer.echo(f"Measuring {name}", err=True)
         measured.append(asyncio.run(_measured(FIGURES[name], rounds)))
-    noise = f" The load average before was {began:.1f}." + (
-        " Other programs were running: the ratios hold, the absolute figures are low." if began > BUSY else ""
-    )
+    noise = f" The load average before was {began:.1f}." + (BUSY_NOTE if began > BUSY else "")
     text = table.report(measured, machine.facts(datetime.now(UTC)) + noise)
     typer.echo(text)
     if write:

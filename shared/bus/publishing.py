@@ -21,7 +21,7 @@ BATCH_EVENTS = 500
 BATCH_BYTES = 4 * 1024 * 1024
 IN_FLIGHT = 4
 ONE_BY_ONE = 12
-"""So many events are no batch: to stage one on disk costs the broker as much as a dozen syncs."""
+"""So many events are no batch: the broker stages one in files of its own, which costs a dozen syncs."""
 ACK_SECONDS = 5.0
 BACKOFF_SECONDS = (0.05, 0.1, 0.25, 0.5, 1.0)
 HEADER_BYTES = 4 * 1024
