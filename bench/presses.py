@@ -35,8 +35,8 @@ WHY = (
     "users. The broker computes another 60 to 120 µs per press, and more the smaller the batches are: for a "
     "stream of one replica it stages each atomic batch in files of its own, which takes it 3 to 4 ms however "
     "small the batch is. With two cores, broker, PostgreSQL and the load share what the gateway leaves; "
-    "where other programs run too, the comparison is one of everything that a press costs, and the bare endpoint, "
-    "which needs neither of them, gains most."
+    "where other programs run too, the comparison is one of everything that a press costs, and the bare "
+    "endpoint, which needs neither of them, gains most."
 )
 
 
