@@ -254,9 +254,10 @@ async def test_a_first_attempt_waits_for_those_before_it(database: Database) -> 
 
     timed, first, second = request(not_before=soon), request(), request()
     other, campaign = request(address=Address(telegram_chat_id=43)), request(Lane.CAMPAIGN)
-    for sequence, each in enumerate((timed, first, other, campaign, second), 1):
+    elsewhere = request(bot="other")
+    for sequence, each in enumerate((timed, first, other, campaign, elsewhere, second), 1):
         await ledger.accept(each, sequence=sequence)
-    assert [await behind(each) for each in (first, second, other, campaign)] == [0, 1, 0, 0]
+    assert [await behind(each) for each in (first, second, other, campaign, elsewhere)] == [0, 1, 0, 0, 0]
     waiting = await ledger.load(delivery_of(first.id, Channel.TELEGRAM))
     assert waiting
     await ledger.postpone(waiting, 30, "rate_limit")

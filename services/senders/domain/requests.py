@@ -49,7 +49,7 @@ class Request(Value):
     @property
     def queue(self) -> UUID:
         """Whose turn it is kept for: first attempts of one lane and channel to one address go in order."""
-        return derived("queue", self.lane, self.channels[0], self.user_id, self.address)
+        return derived("queue", self.lane, self.channels[0], self.bot, self.user_id, self.address)
 
     @classmethod
     def of_message(cls, event: MessageRequested, default_chain: tuple[Channel, ...] = DEFAULT_CHAIN) -> Self:
