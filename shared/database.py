@@ -3,8 +3,8 @@
 import asyncio
 import errno
 import socket
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Self
 from urllib.parse import unquote, urlsplit
 
@@ -41,6 +41,10 @@ _READ_ONLY_STATE = "25006"
 _AWAY_ERRNOS = {
     errno.ENETDOWN, errno.ENETUNREACH, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.EADDRNOTAVAIL,
 }  # fmt: skip
+
+
+class TimedOut(ConnectionError):
+    """The database did not answer in time: its own time-out, which no other one is to be taken for."""
 
 
 def driver_url(url: str) -> URL:
@@ -85,28 +89,33 @@ class Database:
     @asynccontextmanager
     async def begin(self) -> AsyncIterator[AsyncConnection]:
         """Open a transaction: committed when the context ends, rolled back when it raises."""
-        async with self._engine.begin() as connection:
-            yield connection
+        with _naming_time_outs():
+            async with self._engine.begin() as connection:
+                yield connection
 
     async def rows(self, statement: Executable, /, **parameters: Any) -> Sequence[RowMapping]:
         """Run one statement in a transaction of its own and return its rows."""
-        async with self._single.connect() as connection:
-            return (await connection.execute(statement, parameters)).mappings().all()
+        with _naming_time_outs():
+            async with self._single.connect() as connection:
+                return (await connection.execute(statement, parameters)).mappings().all()
 
     async def row(self, statement: Executable, /, **parameters: Any) -> RowMapping | None:
         """Run one statement and return its first row, or None."""
-        async with self._single.connect() as connection:
-            return (await connection.execute(statement, parameters)).mappings().first()
+        with _naming_time_outs():
+            async with self._single.connect() as connection:
+                return (await connection.execute(statement, parameters)).mappings().first()
 
     async def value(self, statement: Executable, /, **parameters: Any) -> Any:
         """Run one statement and return the first column of its first row, or None."""
-        async with self._single.connect() as connection:
-            return (await connection.execute(statement, parameters)).scalar()
+        with _naming_time_outs():
+            async with self._single.connect() as connection:
+                return (await connection.execute(statement, parameters)).scalar()
 
     async def execute(self, statement: Executable, /, **parameters: Any) -> int:
         """Run one statement and return how many rows it touched."""
-        async with self._single.connect() as connection:
-            return (await connection.execute(statement, parameters)).rowcount
+        with _naming_time_outs():
+            async with self._single.connect() as connection:
+                return (await connection.execute(statement, parameters)).rowcount
 
     async def reachable(self) -> bool:
         """Say whether the database answers, within a few seconds."""
@@ -139,8 +148,16 @@ def is_unavailable(error: BaseException) -> bool:
         state = str(error.sqlstate or "")
         return state.startswith(_AWAY_STATES) or state == _READ_ONLY_STATE
     if isinstance(error, OSError):
-        return isinstance(error, ConnectionError | TimeoutError | socket.gaierror) or _no_way(error)
-    return isinstance(error, PoolTimeout | TimeoutError | asyncpg.InterfaceError)
+        return isinstance(error, ConnectionError | socket.gaierror) or _no_way(error)
+    return isinstance(error, PoolTimeout | asyncpg.InterfaceError)
+
+
+@contextmanager
+def _naming_time_outs() -> Iterator[None]:
+    try:
+        yield
+    except TimeoutError as error:
+        raise TimedOut(str(error)) from error
 
 
 def _no_way(error: OSError) -> bool:
@@ -221,7 +238,8 @@ async def create_role_and_database(admin_url: str, url: str) -> None:
     parts = urlsplit(url)
     role, password = unquote(parts.username or ""), unquote(parts.password or "")
     name = parts.path.lstrip("/")
-    admin = await asyncpg.connect(admin_url, timeout=CONNECT_SECONDS)
+    with _naming_time_outs():
+        admin = await asyncpg.connect(admin_url, timeout=CONNECT_SECONDS)
     try:
         quoted_role = await admin.fetchval("SELECT quote_ident($1)", role)
         quoted_name = await admin.fetchval("SELECT quote_ident($1)", name)

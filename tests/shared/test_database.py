@@ -18,7 +18,14 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from devstack.servers import free_port
 from shared import telemetry
 from shared.bus.records import Begun
-from shared.database import Attempts, Database, create_role_and_database, driver_url, is_unavailable
+from shared.database import (
+    Attempts,
+    Database,
+    TimedOut,
+    create_role_and_database,
+    driver_url,
+    is_unavailable,
+)
 from tests.servers import AnyPostgres, open_postgres
 
 
@@ -201,7 +208,7 @@ async def test_a_wrong_statement_is_no_outage(
     [
         ConnectionRefusedError(),
         ConnectionResetError(),
-        TimeoutError(),
+        TimedOut(),
         socket.gaierror(socket.EAI_AGAIN, "no answer"),
         OSError(errno.EHOSTUNREACH, "no route"),
         OSError("Multiple exceptions: [Errno 111] refused, [Errno 111] refused"),
@@ -219,8 +226,8 @@ def test_whatever_keeps_us_from_the_server_is_an_outage(error: Exception) -> Non
 
 @pytest.mark.parametrize(
     "error",
-    [FileNotFoundError(errno.ENOENT, "no template"), PermissionError(), ValueError(), KeyError("x"),
-     asyncpg.InvalidPasswordError("no"), asyncpg.UniqueViolationError("twice")],
+    [TimeoutError(), FileNotFoundError(errno.ENOENT, "no template"), PermissionError(), ValueError(),
+     KeyError("x"), asyncpg.InvalidPasswordError("no"), asyncpg.UniqueViolationError("twice")],
     ids=lambda error: type(error).__name__,
 )  # fmt: skip
 def test_what_waiting_does_not_cure_is_no_outage(error: Exception) -> None:

@@ -8,6 +8,7 @@ import pytest
 from nats.aio.client import Client
 
 from shared.bus import Bus, Receipt, RetryLater, on, on_batch
+from shared.database import is_unavailable
 from shared.events import ButtonClicked, Event
 from tests.servers import AnyNats
 from tests.shared.bus.conftest import ACK_WAIT, RETRIES, MemoryAttempts, click, ids, narrowed, until
@@ -328,3 +329,17 @@ class _Other(Event):
 
     name = "click.other"
     pattern = "clicks.pressed"
+
+
+async def test_a_time_out_of_a_handlers_own_is_counted(bus: Bus, attempts: MemoryAttempts) -> None:
+    """Only the bus's and the database's own unavailability waits for ever; another time-out is a failure."""
+    seen = Seen()
+    seen.fail = TimeoutError()
+    event = click()
+    await bus.publish(event)
+    async with bus.consume(
+        DURABLE, on(ButtonClicked, seen), attempts=attempts, is_unavailable=is_unavailable
+    ):
+        await until(lambda: len(seen.events) == len(RETRIES) + 1)
+        await asyncio.sleep(0.3)
+        assert await _letters(bus) == [str(event.id)]
