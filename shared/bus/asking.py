@@ -17,7 +17,8 @@ from nats.aio.subscription import Subscription
 from pydantic import ValidationError
 
 from shared import telemetry
-from shared.bus.errors import NoAnswer, Refusal
+from shared.bus.errors import NoAnswer, Refusal, TooLarge
+from shared.bus.publishing import HEADER_BYTES
 from shared.events import Value
 from shared.queries import Query
 
@@ -45,10 +46,12 @@ def answering(query_class: type[QueryT], handler: Callable[[QueryT], Awaitable[V
 
 
 async def ask(client: Client, query: Query[ReplyT], *, timeout: float) -> ReplyT:
-    """Ask, and return the answer; raises Refusal, or NoAnswer when none came in time."""
+    """Ask, and return the answer; raises Refusal, TooLarge, or NoAnswer when none came in time."""
     name = f"{query.service}.{query.name}"
     with telemetry.span(f"ask {name}"):
         body = query.model_dump_json().encode()
+        if len(body) > (limit := client.max_payload - HEADER_BYTES):
+            raise TooLarge(f"a question of {len(body)} bytes; at most {limit} fit")
         try:
             message = await client.request(query.subject(), body, timeout, headers=telemetry.inject())
         except (nats.errors.Error, TimeoutError, OSError):

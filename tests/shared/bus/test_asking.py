@@ -7,7 +7,7 @@ import orjson
 import pytest
 from nats.aio.client import Client
 
-from shared.bus import Bus, NoAnswer, Refusal, answering
+from shared.bus import Bus, NoAnswer, Refusal, TooLarge, answering
 from shared.queries import (
     ClickPage,
     CountClicks,
@@ -126,3 +126,11 @@ async def test_a_malformed_question_is_refused_by_name(bus: Bus, broker: AnyNats
         reply = await bare.request("ask.clicks.list_clicks", b'{"limit": "many"}', 2)
         await bare.close()
     assert orjson.loads(reply.data)["refusal"]["detail"] == "wrong: limit"
+
+
+async def test_too_large_a_question_is_named(bus: Bus) -> None:
+    """What the broker would hang up for is never sent, and is not mistaken for a silent service."""
+    with pytest.raises(TooLarge):
+        await bus.ask(ListClicks(cursor="x" * bus.max_payload))
+    with pytest.raises(NoAnswer):
+        await bus.ask(CountClicks(), timeout=1)
