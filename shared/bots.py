@@ -1,6 +1,7 @@
 """The bots of a system: TELEGRAM_BOT_TOKEN for one, or TELEGRAM_BOTS for several."""
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Self
@@ -8,9 +9,11 @@ from typing import Self
 from pydantic import SecretStr, model_validator
 
 from shared.settings import Settings
+from shared.telegram import TOKEN
 from shared.telemetry import register_secret
 
 DEFAULT_BOT = "default"
+_SECRET = re.compile(r"[A-Za-z0-9_-]{1,256}", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -77,10 +80,9 @@ def parse_bots(text: str) -> dict[str, Bot]:
 
 
 def _bot(name: str, token: str, secret: str | None, where: str) -> Bot:
-    number, separator, rest = token.partition(":")
-    if not (number.isdecimal() and separator and rest) or " " in token:
+    if not TOKEN.fullmatch(token):
         raise ValueError(f"{where} is not a bot token; expected <digits>:<characters>, as BotFather gives it")
-    if secret is not None and not (1 <= len(secret) <= 256 and all(c.isalnum() or c in "_-" for c in secret)):
+    if secret is not None and not _SECRET.fullmatch(secret):
         raise ValueError(f"the webhook secret of {where} is not 1 to 256 characters A-Z a-z 0-9 _ -")
     register_secret(token)
     if secret:

@@ -27,7 +27,7 @@ from yarl import URL
 from shared.failpoints import passing
 from shared.telegram.answers import Ambiguous, ApiError, NothingHappened, TelegramError, classify
 
-_TOKEN = re.compile(r"(\d+):[A-Za-z0-9_-]+")
+TOKEN = re.compile(r"([0-9]{1,18}):[A-Za-z0-9_-]+", re.ASCII)
 _CONNECT_SECONDS = 10.0
 _tracer = trace.get_tracer("carillon.telegram")
 
@@ -51,7 +51,7 @@ class BotApi:
     """One bot at one Bot API server; `session` is shared and closed by whoever made it."""
 
     def __init__(self, token: str, api_url: str, session: ClientSession) -> None:
-        found = _TOKEN.fullmatch(token)
+        found = TOKEN.fullmatch(token)
         if found is None:
             raise ValueError("a bot token is <digits>:<letters, digits, _ and ->")
         base = URL(api_url)
