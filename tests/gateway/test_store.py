@@ -116,3 +116,33 @@ async def test_words_are_forgotten(database: Database) -> None:
     await UpdateLog(database, keeps_text=False).add([line(3)])
     rows = await database.rows(text("SELECT text FROM telegram_webhooks ORDER BY update_id"))
     assert [row["text"] for row in rows] == [None, "words", None]
+
+
+async def test_an_old_event_brings_the_chat_and_no_old_names(database: Database) -> None:
+    """The private chat may come late; the names stay those of the newest event."""
+    users = Users(database)
+    await users.register([seen(5, 10, first_name="New", username="new", language="de")])
+    await users.register([seen(5, 5, chat_id=5, first_name="Old", username="old", language="en")])
+    row = await database.row(text("SELECT * FROM telegram_users"))
+    assert row is not None
+    assert (row["first_name"], row["username"], row["language"], row["chat_id"]) == ("New", "new", "de", 5)
+    assert row["last_seen_at"] == START + timedelta(minutes=10)
+    await users.register([seen(5, 11, first_name="Newest")])
+    row = await database.row(text("SELECT * FROM telegram_users"))
+    assert row is not None
+    assert (row["first_name"], row["username"], row["language"]) == ("Newest", None, "de")
+
+
+async def test_whoever_is_no_owner_any_more_is_told_of(database: Database) -> None:
+    """Senders hears at the next start of who was made an owner by settings, or is one no longer."""
+    await Users(database).register([seen(5), seen(6), seen(7)])
+    for owners, expected in (
+        ([], {5: "public", 6: "public", 7: "public"}), ([5], {5: "owner"}), ([5], {}),
+        ([6], {5: "public", 6: "owner"}), ([], {6: "public"}), ([], {}),
+    ):  # fmt: skip
+        users = Users(database, owners)
+        await users.announce_owners_again()
+        told = await users.unannounced(10)
+        assert {user.telegram_id: user.role.word for user in told} == expected
+        for user in told:
+            await users.mark_announced(user)

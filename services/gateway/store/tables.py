@@ -39,12 +39,14 @@ telegram_users = Table(
     Column("active", Boolean, nullable=False, server_default=text("true")),
     Column("cause", Uuid, nullable=False),  # the event that changed the row last
     Column("announced", Boolean, nullable=False, server_default=text("false")),  # senders knows this state
+    Column("announced_role", Text),  # what senders was told last, settings' owners counted
     Column("first_seen_at", DateTime(timezone=True), nullable=False),
     Column("last_seen_at", DateTime(timezone=True), nullable=False),
     UniqueConstraint("telegram_id", name="telegram_users_telegram_id"),
     CheckConstraint("role IN ('public', 'subscriber', 'admin', 'owner')", name="telegram_users_role"),
     Index("telegram_users_unannounced", "id", postgresql_where=text("NOT announced")),
     Index("telegram_users_roles", "role", postgresql_where=text("role <> 'public'")),
+    Index("telegram_users_told_owners", "id", postgresql_where=text("announced_role = 'owner'")),
 )
 
 telegram_webhooks = Table(

@@ -26,8 +26,16 @@ _REGISTER = text("""
     ) AS seen (id, telegram_id, username, first_name, last_name, language, chat_id, bot, cause, seen_at)
     ORDER BY id
     ON CONFLICT (id) DO UPDATE
-    SET username = excluded.username, first_name = excluded.first_name, last_name = excluded.last_name,
-        language = coalesce(excluded.language, known.language),
+    SET (username, first_name, last_name, language) = (
+            SELECT newer.username, newer.first_name, newer.last_name, newer.language
+            FROM (VALUES
+                (excluded.username, excluded.first_name, excluded.last_name,
+                 coalesce(excluded.language, known.language), excluded.last_seen_at >= known.last_seen_at),
+                (known.username, known.first_name, known.last_name,
+                 coalesce(known.language, excluded.language), excluded.last_seen_at < known.last_seen_at)
+            ) AS newer (username, first_name, last_name, language, chosen)
+            WHERE newer.chosen
+        ),
         chat_id = coalesce(known.chat_id, excluded.chat_id), bot = coalesce(known.bot, excluded.bot),
         announced = known.announced
             AND (excluded.language IS NULL OR excluded.language IS NOT DISTINCT FROM known.language)
@@ -41,10 +49,13 @@ _FIND = text("SELECT * FROM telegram_users WHERE id = :id")
 
 _UNANNOUNCED = text("SELECT * FROM telegram_users WHERE NOT announced ORDER BY id LIMIT :limit")
 
-_ANNOUNCED = text("UPDATE telegram_users SET announced = true WHERE id = :id AND cause = :cause")
+_ANNOUNCED = text("""
+    UPDATE telegram_users SET announced = true, announced_role = :role WHERE id = :id AND cause = :cause""")
 
 _ANNOUNCE_AGAIN = text("""
-    UPDATE telegram_users SET announced = false WHERE telegram_id = ANY(CAST(:telegram_ids AS bigint[]))""")
+    UPDATE telegram_users SET announced = false
+    WHERE (telegram_id = ANY(CAST(:owners AS bigint[])) AND announced_role IS DISTINCT FROM 'owner')
+       OR (announced_role = 'owner' AND role <> 'owner' AND telegram_id <> ALL(CAST(:owners AS bigint[])))""")
 
 _PRIVILEGED = text("SELECT * FROM telegram_users WHERE role <> 'public' ORDER BY id")
 
@@ -117,11 +128,11 @@ class Users:
 
     async def mark_announced(self, user: User) -> None:
         """Remember that senders knows this state, unless it has changed since."""
-        await self._database.execute(_ANNOUNCED, id=user.id, cause=user.cause)
+        await self._database.execute(_ANNOUNCED, id=user.id, cause=user.cause, role=user.role.word)
 
     async def announce_owners_again(self) -> None:
-        """Have senders told of the owners that settings name, in case they were not when they were met."""
-        await self._database.execute(_ANNOUNCE_AGAIN, telegram_ids=sorted(self.owners))
+        """Have senders told of everybody whom settings have made an owner since, or one no longer."""
+        await self._database.execute(_ANNOUNCE_AGAIN, owners=sorted(self.owners))
 
     async def privileged(self) -> list[User]:
         """Return everybody whose stored role is above PUBLIC."""
