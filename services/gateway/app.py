@@ -18,6 +18,7 @@ from shared import tasks, telemetry
 from shared.bus import Bus, BusUnavailable, on, on_batch
 from shared.database import Attempts, Database, is_unavailable
 from shared.events import ButtonClicked, UpdateReceived
+from shared.queues import Queues
 from shared.service import Service
 from shared.telegram import BotApi
 
@@ -44,6 +45,8 @@ async def app(settings: GatewaySettings, service: Service) -> AsyncIterator[None
         service.ready_when("database", database.reachable)
         service.ready_when("broker", bus.connected)
         bots = doors(settings)
+        if not bots:
+            log.warning("no_bot", how="set TELEGRAM_BOT_TOKEN and TELEGRAM_WEBHOOK_SECRET, or TELEGRAM_BOTS")
         users = Users(database, settings.owner_telegram_ids)
         update_log = UpdateLog(database, keeps_text=settings.update_text_days > 0)
         idempotency = Idempotency(database)
@@ -111,9 +114,10 @@ async def consuming(
 ) -> AsyncIterator[None]:
     """Handle updates and presses while the context is open."""
     commands = Commands(every_command(), bots, bus)
+    queues = Queues()
 
     async def take_update(update: UpdateReceived) -> None:
-        await handlers.update_received(update, users, update_log, commands.run, utc_now())
+        await handlers.update_received(update, users, update_log, commands.run, queues, utc_now())
         wake()
 
     async def take_presses(presses: list[ButtonClicked]) -> None:

@@ -34,6 +34,7 @@ from shared.queries import (
     ListTemplates,
     PutRecipient,
 )
+from shared.queues import Queues
 from shared.service import Service
 from shared.templates import Templates
 
@@ -146,7 +147,7 @@ async def _answer(
 
 
 async def _consume(stack: AsyncExitStack, bus: Bus, desk: handlers.Desk, attempts: Attempts) -> None:
-    ledger, announcer, queues = desk.ledger, desk.announcer, handlers.Queues()
+    ledger, announcer, queues = desk.ledger, desk.announcer, Queues()
     requested = on(
         MessageRequested, lambda event, receipt: handlers.message_requested(event, receipt, desk, queues)
     )

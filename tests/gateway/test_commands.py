@@ -1,19 +1,33 @@
 """The bot's commands, from the webhook to the reply."""
 
 import asyncio
-from typing import Any
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast
+from uuid import uuid4
 
 import pytest
 from prometheus_client import REGISTRY
 from sqlalchemy import text
 
-from services.gateway.bot import Command, Registry, every_command
+from services.gateway.bot import Command, Commands, Registry, every_command
 from services.gateway.bot.registry import Asked, Hands
+from services.gateway.domain.bots import DoorBot
 from services.gateway.domain.commands import typed_in
 from services.gateway.domain.roles import Role
+from services.gateway.domain.updates import Written
+from services.gateway.store import User
 from shared import ids, markdown
-from shared.bus import Refusal
-from shared.events import ButtonClicked, Channel, ClickSource, Lane, MessageRequested, click_id
+from shared.bus import Refusal, RetryLater
+from shared.events import (
+    ButtonClicked,
+    Channel,
+    ClickSource,
+    Lane,
+    MessageRequested,
+    Person,
+    UpdateReceived,
+    click_id,
+)
 from shared.queries import PutRecipient, ScheduleChanged, ScheduleView, StartSchedule
 
 OWNER = 77
@@ -289,3 +303,44 @@ def test_typed(words: str | None, expected: tuple[str, str | None, str] | None) 
     """A command is a slash and a name at the very start, perhaps with the bot that it is for."""
     typed = typed_in(words)
     assert (typed and (typed.name, typed.bot, typed.rest)) == expected
+
+
+async def test_an_old_command_expires_whatever_is_unknown() -> None:
+    """A command for a bot whose name is not known waits longer and longer, and no longer than a day."""
+    bots = {"default": DoorBot("default", 1, b"x")}
+    commands = Commands(every_command(), bots, cast("Hands", None))
+    now = datetime(2026, 1, 2, tzinfo=UTC)
+    written = Written(Person(telegram_id=5), 5, True, 1, "/help@some_bot")
+    user = User(uuid4(), 5, Role.PUBLIC, True, None, 5, "default", uuid4())
+
+    def update(age: timedelta) -> UpdateReceived:
+        return UpdateReceived(
+            id=uuid4(), at=now - age, bot="default", bot_id=1, update_id=1, kind="message", update={}
+        )
+
+    for age, seconds in ((timedelta(0), 2.0), (timedelta(seconds=9), 9.0), (timedelta(hours=23), 16.0)):
+        with pytest.raises(RetryLater) as later:
+            await commands.run(update(age), written, user, now)
+        assert later.value.seconds == seconds
+    assert (await commands.run(update(timedelta(hours=25)), written, user, now)).status == "expired"
+
+
+async def test_replies_come_in_the_order_of_the_commands(gateway: Any) -> None:
+    """A slow command holds up what follows in its chat, and nobody else's."""
+    release = asyncio.Event()
+
+    async def slow(_: StartSchedule) -> ScheduleChanged:
+        await release.wait()
+        return ScheduleChanged(changed=True, schedule=SCHEDULE)
+
+    await gateway.peers.answer(StartSchedule, slow)
+    assert (await gateway.hook(gateway.message(1, "/start_marketing", user=OWNER)))[0] == 200
+    assert (await gateway.hook(gateway.message(2, "/help", user=OWNER)))[0] == 200
+    assert (await gateway.hook(gateway.message(3, "/help", user=6)))[0] == 200
+    await gateway.logged(3)
+    release.set()
+    await gateway.logged(2)
+    events = await gateway.eventually(MessageRequested, 3)
+    chats = [event.address.telegram_chat_id for event in events if event.address]
+    assert chats == [6, OWNER, OWNER]
+    assert "running" in shown(events[1])

@@ -28,7 +28,7 @@ from services.senders.channels.vapid import VapidTokens
 from services.senders.domain.limits import Limits
 from services.senders.domain.policy import Policy
 from services.senders.domain.requests import Request
-from services.senders.handlers import Announcer, Desk, Queues, Rounds, message_requested, promo_due
+from services.senders.handlers import Announcer, Desk, Rounds, message_requested, promo_due
 from services.senders.store import Campaigns, Governor, Ledger, Recipients
 from shared.bots import Bot
 from shared.bus import Receipt
@@ -36,6 +36,7 @@ from shared.database import Database
 from shared.events import Address, Body, Button, Channel, Event, Lane, MessageRequested, PromoDue
 from shared.ids import derived
 from shared.queries import AddPushSubscription, PutRecipient
+from shared.queues import Queues
 from shared.templates import Templates
 
 FreshDatabase = Callable[[str], Awaitable[str]]

@@ -18,6 +18,7 @@ from shared.markdown import Message
 VALID = timedelta(hours=24)
 """How old a command may get before it is no longer done, and how long its reply may take."""
 NAME_UNKNOWN_SECONDS = 2.0
+"""The shortest wait for the bot's name; the longer a command has waited, the longer it waits again."""
 UNKNOWN = "unknown"
 
 log = telemetry.logger(__name__)
@@ -34,23 +35,26 @@ class Commands:
     async def run(self, update: UpdateReceived, written: Written, user: User | None, now: datetime) -> Done:
         """Do the command that a message is, if it is one for this bot; say what was done."""
         typed = typed_in(written.text) if update.kind == "message" else None
-        if typed is None or user is None or written.chat_id is None or not self._is_ours(update.bot, typed):
+        if typed is None or user is None or written.chat_id is None:
             return Done("ignored")
         command = self._registry.find(typed.name)
         name = command.name if command else UNKNOWN
-        if now - update.at > VALID:
+        age = now - update.at
+        if age > VALID:
             return self._counted(Done("expired", name))
+        if not self._is_ours(update.bot, typed, age):
+            return Done("ignored")
         reply, done = await self._reply(command, Asked(typed.rest, user, update, written, now))
         if reply is not None:
             await self._say(reply, update, written)
         return self._counted(done)
 
-    def _is_ours(self, bot: str, typed: Typed) -> bool:
+    def _is_ours(self, bot: str, typed: Typed, age: timedelta) -> bool:
         known = self._bots.get(bot)
         username = known.username if known else None
         if known is not None and username is None and typed.bot is not None:
             # Telegram has not told us yet what the bot is called.
-            raise RetryLater(NAME_UNKNOWN_SECONDS)
+            raise RetryLater(max(NAME_UNKNOWN_SECONDS, age.total_seconds()))
         return typed.is_for(username)
 
     async def _reply(self, command: Command | None, asked: Asked) -> tuple[Message | None, Done]:

@@ -9,18 +9,25 @@ from services.gateway.domain.updates import Written, written_in
 from services.gateway.store import Logged, Seen, UpdateLog, User, Users
 from shared import ids
 from shared.events import ButtonClicked, ClickSource, UpdateReceived
+from shared.queues import Queues
 
 RunCommand = Callable[[UpdateReceived, Written, User | None, datetime], Awaitable[Done]]
 
 
 async def update_received(
-    update: UpdateReceived, users: Users, log: UpdateLog, run: RunCommand, now: datetime
+    update: UpdateReceived, users: Users, log: UpdateLog, run: RunCommand, queues: Queues, now: datetime
 ) -> None:
-    """Register who is met, do what they command, and log it; once, however often the update comes."""
-    if await log.is_settled(update.bot_id, update.update_id):
-        return
-    started = time.monotonic()
+    """Register who is met, do what they command, and log it: once, and in each chat one after the other."""
     written = written_in(update.update, update.kind)
+    async with queues.turn((update.bot_id, written.chat_id or update.id)):
+        if not await log.is_settled(update.bot_id, update.update_id):
+            await _take(update, written, users, log, run, now)
+
+
+async def _take(
+    update: UpdateReceived, written: Written, users: Users, log: UpdateLog, run: RunCommand, now: datetime
+) -> None:
+    started = time.monotonic()
     await log.add([_line(update, written)])
     user = None
     if written.person is not None:

@@ -3,7 +3,6 @@
 from services.senders.handlers.announcing import Announcer, Publish, outcome_of
 from services.senders.handlers.desk import Desk
 from services.senders.handlers.events import (
-    Queues,
     button_clicked,
     dead_letter,
     message_requested,
@@ -16,7 +15,6 @@ __all__ = [
     "Announcer",
     "Desk",
     "Publish",
-    "Queues",
     "Rounds",
     "button_clicked",
     "dead_letter",

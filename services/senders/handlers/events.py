@@ -1,11 +1,5 @@
 """One function per event that senders handles."""
 
-import asyncio
-from collections import defaultdict
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from uuid import UUID
-
 from pydantic import ValidationError
 
 from services.senders.domain.requests import Request
@@ -17,30 +11,9 @@ from shared import metrics, telemetry
 from shared.bus import DeadLetter, Receipt
 from shared.events import ButtonClicked, MessageRequested, PromoCancelled, PromoDue
 from shared.failpoints import passing
+from shared.queues import Queues
 
 log = telemetry.logger(__name__)
-
-
-class Queues:
-    """A queue per address: what comes to one address is written down in the order of the stream."""
-
-    def __init__(self) -> None:
-        self._locks: defaultdict[UUID, asyncio.Lock] = defaultdict(asyncio.Lock)
-        self._waiting: defaultdict[UUID, int] = defaultdict(int)
-
-    @asynccontextmanager
-    async def turn(self, request: Request) -> AsyncIterator[None]:
-        """Wait for everything to the same address that came before."""
-        key = request.queue
-        self._waiting[key] += 1
-        try:
-            async with self._locks[key]:
-                yield
-        finally:
-            self._waiting[key] -= 1
-            if not self._waiting[key]:
-                del self._waiting[key]
-                del self._locks[key]
 
 
 async def message_requested(event: MessageRequested, receipt: Receipt, desk: Desk, queues: Queues) -> None:
@@ -54,7 +27,7 @@ async def promo_due(event: PromoDue, receipt: Receipt, desk: Desk, queues: Queue
 
 
 async def _request(request: Request, receipt: Receipt, desk: Desk, queues: Queues) -> None:
-    async with queues.turn(request):
+    async with queues.turn(request.queue):
         delivery_id = await desk.ledger.accept(
             request, replay=receipt.replay > 0, trace=current(), sequence=receipt.sequence
         )
