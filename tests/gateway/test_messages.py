@@ -6,6 +6,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from sqlalchemy import text
+
 from services.gateway.domain.roles import KeyRole
 from shared import ids
 from shared.bus import Refusal
@@ -293,3 +295,27 @@ async def test_what_became_of_a_message(gateway: Any) -> None:
     assert await gateway.call("GET", f"/messages/{USER}") == (200, view.model_dump(mode="json"))
     assert (await gateway.call("GET", f"/messages/{ids.derived('nobody')}"))[0] == 404
     assert (await gateway.call("GET", "/messages/five"))[0] == 404
+
+
+async def test_a_forgotten_key_with_another_body_is_another_message(gateway: Any) -> None:
+    """Keys are forgotten after a week; used again for something else, nothing old is taken for it."""
+    headers = {"Idempotency-Key": "order-20"}
+    ids_of = []
+    for body in (TP, BODY, TP):
+        status, answer = await gateway.call("POST", "/messages", json=body, headers=headers)
+        assert status == 202
+        ids_of.append(answer["id"])
+        await gateway.database.execute(text("DELETE FROM idempotency_keys"))
+    assert ids_of[0] == ids_of[2] != ids_of[1]
+
+
+async def test_a_key_for_what_cannot_be_written_again(gateway: Any) -> None:
+    """A lone surrogate beside an integer beyond 64 bits is a request like any other."""
+    data = (
+        b'{"address": {"telegram_chat_id": 5}, "channel": "telegram", "body": {"text": "\\ud800"},'
+        b' "metadata": {"n": 99999999999999999999999}}'
+    )
+    headers = {"Content-Type": "application/json", "Idempotency-Key": "order-21"}
+    statuses = {(await gateway.call("POST", "/messages", data=data, headers=headers))[0] for _ in range(2)}
+    assert len(statuses) == 1
+    assert statuses < {202, 422}

@@ -25,7 +25,7 @@ ANSWER_SECONDS = 15.0
 async def create_campaign(call: Call) -> web.Response:
     """Accept a campaign; one bad recipient refuses it whole, naming the indexes."""
     given = await call.body()
-    return await answered_once(call, given, lambda key: _checked(call, given, key))
+    return await answered_once(call, lambda key: _checked(call, given, key))
 
 
 async def get_campaign(call: Call) -> web.Response:

@@ -27,7 +27,7 @@ Errors = list[dict[str, Any]]
 async def create_messages(call: Call) -> web.Response:
     """Accept one message or many; a batch with a bad item is refused whole, naming the indexes."""
     given = await call.body()
-    return await answered_once(call, given, lambda key: _checked(call, given, key))
+    return await answered_once(call, lambda key: _checked(call, given, key))
 
 
 async def get_message(call: Call) -> web.Response:

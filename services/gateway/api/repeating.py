@@ -15,11 +15,12 @@ Publish = Callable[[], Awaitable[tuple[int, Mapping[str, Any]]]]
 Check = Callable[[str | None], Awaitable[Publish]]
 
 
-async def answered_once(call: Call, given: Any, check: Check) -> web.Response:
+async def answered_once(call: Call, check: Check) -> web.Response:
     """Answer with what comes of a request, or came of it; another body under the key is refused.
 
-    `check` gets the key that ids derive from, raises what is wrong with the request (which does not use the
-    key up), and returns what publishes it and gives status and document of the answer.
+    `check` gets what ids derive from: key and body, for a key that is forgotten may come back with another.
+    It raises what is wrong with the request (which does not use the key up), and returns what publishes it
+    and gives status and document of the answer.
     """
     key = call.idempotency_key()
     if key is None:
@@ -28,12 +29,12 @@ async def answered_once(call: Call, given: Any, check: Check) -> web.Response:
     known, owner = call.door.idempotency, call.key.id
     # A key is one caller's, for one route.
     scoped = f"{call.request.path} {key}"
-    digest = hashlib.sha256(orjson.dumps(given, option=orjson.OPT_SORT_KEYS)).digest()
+    digest = hashlib.sha256(await call.request.read()).digest()
     try:
         before = await known.answer_to(owner, scoped, digest)
         if before is not None:
             return answer(before["document"], before["status"], **{"Idempotency-Replayed": "true"})
-        publish = await check(key)
+        publish = await check(f"{key} {digest.hex()}")
         # Of two requests at once with other bodies, one is stopped here, before anything is published.
         await known.take(owner, scoped, digest)
     except OtherRequest:
