@@ -52,11 +52,14 @@ async def get_message(query: GetMessage, ledger: Ledger) -> MessageView:
     message, deliveries, history = found
     views = tuple(_delivery(row) for row in deliveries)
     state = next((each for each in _BEST_FIRST if any(view.state is each for view in views)), State.PENDING)
+    reason = next((view.reason for view in reversed(views) if view.state is state), None)
+    if state is State.PENDING and reason is None and await ledger.has_stumbled(query.message_id):
+        reason = "unforeseen"
     return MessageView(
         id=message["id"],
         lane=Lane(message["lane"]),
         state=state,
-        reason=next((view.reason for view in reversed(views) if view.state is state), None),
+        reason=reason,
         user_id=message["user_id"],
         template=message["template"],
         campaign_id=message["campaign_id"],

@@ -115,6 +115,18 @@ async def test_an_unforeseen_fault(gateway: Any) -> None:
     status, problem = await gateway.call("POST", "/messaging/test", role=KeyRole.OWNER, json=TRIAL)
     assert status == 500
     assert problem["error_id"]
+    first = []
+
+    def stumbled(query: GetMessage) -> MessageView:
+        first.append(query.message_id)
+        return view_of(query, "pending", "unforeseen")
+
+    await gateway.peers.stack.aclose()
+    await gateway.peers.answer_as_senders()
+    await gateway.peers.answer(GetMessage, stumbled)
+    status, problem = await gateway.call("POST", "/messaging/test", role=KeyRole.OWNER, json=TRIAL)
+    assert (status, problem["error_id"]) == (500, str(first[0]))
+    assert len(first) == 1
 
 
 def view_of(query: GetMessage, state: str, reason: str | None) -> MessageView:

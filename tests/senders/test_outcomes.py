@@ -17,6 +17,7 @@ from services.senders.channels.telegram import TelegramChannel
 from services.senders.domain.limits import Limits
 from shared.bots import Bot
 from shared.bus import BusUnavailable, DeadLetter, Refusal
+from shared.database import Attempts
 from shared.events import (
     ButtonClicked,
     Channel,
@@ -333,3 +334,14 @@ async def test_a_waiting_message_holds_back_no_other_chat(house: Any) -> None:
         for event in events:
             await house.until("sent", event.id)
     assert 1.9 <= asyncio.get_running_loop().time() - began < 20
+
+
+async def test_a_first_fault_shows_while_the_message_waits(house: Any) -> None:
+    """Whoever asks after a message is told that an attempt met what nobody foresaw, before it is dead."""
+    house.telegram.cloud.faults.add("http_429", method="sendMessage", times=None)
+    message_id = await house.handle(house.asked())
+    await house.database.execute(text("UPDATE deliveries SET reason = NULL"))
+    assert (await get_message(GetMessage(message_id=message_id), house.ledger)).reason is None
+    await Attempts(house.database).fail("senders_transactional_telegram", f"{message_id}~0", "KeyError")
+    view = await get_message(GetMessage(message_id=message_id), house.ledger)
+    assert (view.state, view.reason) == ("pending", "unforeseen")

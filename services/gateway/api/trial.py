@@ -20,6 +20,7 @@ SECONDS = 5.0
 LOOK_SECONDS = 0.1
 
 _WAITS = frozenset({"throttled", "rate_limit"})
+_UNFORESEEN = frozenset({"unforeseen", "dead_letter"})
 _EXPIRED = frozenset({"expired_subscription", "no_address"})
 
 
@@ -93,7 +94,7 @@ async def _outcome(call: Call, message_id: UUID, until: float) -> MessageView | 
             # It is on its way to the ledger.
             if refusal.status not in (404, 503):
                 raise
-        if view is not None and view.state is not State.PENDING:
+        if view is not None and (view.state is not State.PENDING or _is_unforeseen(view)):
             return view
         await asyncio.sleep(min(LOOK_SECONDS, left))
     return view
@@ -103,7 +104,9 @@ def status_of(view: MessageView | None, channel: Channel) -> tuple[str, str | No
     """Say in the words of the API what became of a test message, with the reason."""
     if view is None:
         return "queued", None
-    reason = view.reason or next((each.reason for each in reversed(view.deliveries) if each.reason), None)
+    if _is_unforeseen(view):
+        raise Problem(500, "Internal error", f"error id {view.id}", error_id=str(view.id))
+    reason = _reason_of(view)
     match view.state:
         case State.SENT:
             return "sent", None
@@ -111,8 +114,15 @@ def status_of(view: MessageView | None, channel: Channel) -> tuple[str, str | No
             return ("rate_limited" if reason in _WAITS else "queued"), reason
         case State.AMBIGUOUS:
             return "queued", reason
-    if reason == "dead_letter":
-        raise Problem(500, "Internal error", f"error id {view.id}", error_id=str(view.id))
     if channel is Channel.PUSH and reason in _EXPIRED:
         return "no_subscription", reason
     return "failed", reason
+
+
+def _is_unforeseen(view: MessageView) -> bool:
+    """Say whether an attempt met a fault that nobody foresaw, be it the first of several."""
+    return view.state is not State.SENT and _reason_of(view) in _UNFORESEEN
+
+
+def _reason_of(view: MessageView) -> str | None:
+    return view.reason or next((each.reason for each in reversed(view.deliveries) if each.reason), None)

@@ -8,6 +8,7 @@ from sqlalchemy import RowMapping
 
 from services.senders.store import statements as sql
 from services.senders.store.book import Book
+from shared.topology import DURABLES
 
 
 class Outcomes(Book):
@@ -31,6 +32,11 @@ class Outcomes(Book):
         """Return ambiguous deliveries, newest first, of a campaign or of all; `before` is time and id."""
         at, key = before or (None, None)
         return await self._database.rows(sql.IN_DOUBT, campaign_id=campaign_id, at=at, id=key, limit=limit)
+
+    async def has_stumbled(self, message_id: UUID) -> bool:
+        """Say whether an attempt at a message met an unforeseen fault, and is to be made again."""
+        durables = [durable.name for durable in DURABLES if durable.name.startswith("senders_")]
+        return bool(await self._database.value(sql.STUMBLED, durables=durables, key=f"{message_id}~0"))
 
     async def message(
         self, message_id: UUID

@@ -168,6 +168,9 @@ IN_DOUBT = text("""
 
 MESSAGE = text("SELECT * FROM messages WHERE id = :id")
 DELIVERIES = text("SELECT * FROM deliveries WHERE message_id = :id ORDER BY position")
+STUMBLED = text("""
+    SELECT true FROM bus_attempts
+    WHERE durable = ANY(CAST(:durables AS text[])) AND event_key = :key AND failures > 0 LIMIT 1""")
 HISTORY = text("""
     SELECT d.channel, h.* FROM delivery_history h JOIN deliveries d ON d.id = h.delivery_id
     WHERE d.message_id = :id ORDER BY h.at, d.position, h.attempt""")
