@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -132,7 +133,9 @@ async def test_a_stop_finishes_what_runs(
     await stopping
 
 
-async def test_the_process(settings: GatewaySettings, peers: Any, http: aiohttp.ClientSession) -> None:
+async def test_the_process(
+    settings: GatewaySettings, peers: Any, http: aiohttp.ClientSession, tmp_path: Path
+) -> None:
     """As a process it becomes ready, takes a press, says no secret, and stops cleanly on SIGTERM."""
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("OTEL_")},
@@ -144,8 +147,9 @@ async def test_the_process(settings: GatewaySettings, peers: Any, http: aiohttp.
         "TELEGRAM_API_URL": settings.telegram_api_url,
     }
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "services.gateway", env=environment, stderr=asyncio.subprocess.PIPE
-    )
+        sys.executable, "-m", "services.gateway",
+        env=environment, stderr=asyncio.subprocess.PIPE, cwd=tmp_path,  # away from somebody's .env
+    )  # fmt: skip
     assert process.stderr is not None
     try:
         await ready(http, settings.listen)

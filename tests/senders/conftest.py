@@ -164,7 +164,7 @@ class House:
         assert found is not None
         return [(row["channel"], row["state"], row["reason"]) for row in found[1]]
 
-    async def until(self, state: str, message_id: UUID, seconds: float = 10.0) -> None:
+    async def until(self, state: str, message_id: UUID, seconds: float = 30.0) -> None:
         """Wait until the last delivery of a message is in a state."""
         async with asyncio.timeout(seconds):
             while (await self.deliveries(message_id))[-1][1] != state:
