@@ -40,7 +40,6 @@ def make() -> dict[str, str]:
         **{name: secrets.token_urlsafe(24) for name in PASSWORDS},
         "TELEGRAM_BOT_TOKEN": bot_token(),
         "TELEGRAM_WEBHOOK_SECRET": secrets.token_urlsafe(32),
-        "LINK_SIGNING_KEYS": secrets.token_urlsafe(32),
         "PUSH_VAPID_PRIVATE_KEY": private,
         "PUSH_VAPID_PUBLIC_KEY": public,
     }
