@@ -28,6 +28,8 @@ GIVEN = {
     "profit_amount": 75,
     "broker_ticket": 881201,
 }
+LANGUAGES = (None, "en", "es", "es-MX", "pt")
+"""A default, the default by its name, a variant, a variant's region, and one that nobody has written."""
 FREE = tuple(GIVEN.keys() - {"side", "loss_amount", "profit_amount"})
 HOSTILE = [
     "_*[]()~`>#+-=|{}.!\\",
@@ -101,14 +103,15 @@ def test_every_missing_variable_is_named_on_every_channel(
     assert missing.value.names == templates.describe(name)[channel]
 
 
+@pytest.mark.parametrize("language", ["en", "es"])
 @pytest.mark.parametrize("name", NAMES)
 @given(values=st.fixed_dictionaries({key: st.sampled_from(HOSTILE) | st.text(max_size=20) for key in FREE}))
 def test_telegram_accepts_every_text_and_shows_every_value(
-    templates: Templates, name: str, values: dict[str, str]
+    templates: Templates, name: str, language: str, values: dict[str, str]
 ) -> None:
     """Parsed by Telegram's own parser, each value stands there as it is, and the link is still a link."""
     given = {**GIVEN, **values}
-    text = templates.render(name, "telegram", given).text
+    text = templates.render(name, "telegram", given, language).text
     shown = parse(text)
     for variable in templates.describe(name)[Channel.TELEGRAM]:
         if variable in FREE:
@@ -119,32 +122,39 @@ def test_telegram_accepts_every_text_and_shows_every_value(
     assert links[0].startswith("https://app.example.com/dashboard/")
 
 
+@pytest.mark.parametrize("language", ["en", "es"])
 @pytest.mark.parametrize("name", NAMES)
 @given(values=st.fixed_dictionaries({key: st.sampled_from(HOSTILE) | st.text(max_size=20) for key in FREE}))
-def test_no_value_changes_an_emails_html(templates: Templates, name: str, values: dict[str, str]) -> None:
+def test_no_value_changes_an_emails_html(
+    templates: Templates, name: str, language: str, values: dict[str, str]
+) -> None:
     """Whatever the values hold, the page keeps its elements, and its link leads to the dashboard."""
-    usual = _Reader(templates.render(name, "email", GIVEN).html)
-    hostile = _Reader(templates.render(name, "email", {**GIVEN, **values}).html)
+    usual = _Reader(templates.render(name, "email", GIVEN, language).html)
+    hostile = _Reader(templates.render(name, "email", {**GIVEN, **values}, language).html)
     assert hostile.tags == usual.tags
     assert len(hostile.links) == 1
     assert all(str(link).startswith("https://app.example.com/dashboard/") for link in hostile.links)
     assert "script" not in hostile.tags
 
 
+@pytest.mark.parametrize("language", ["en", "es"])
 @pytest.mark.parametrize("name", NAMES)
 @given(values=st.fixed_dictionaries({key: st.sampled_from(HOSTILE) | st.text(max_size=20) for key in FREE}))
-def test_no_value_changes_where_a_push_leads(templates: Templates, name: str, values: dict[str, str]) -> None:
+def test_no_value_changes_where_a_push_leads(
+    templates: Templates, name: str, language: str, values: dict[str, str]
+) -> None:
     """An address from a value is one segment of the path, never another site or page."""
-    push = templates.render(name, "push", {**GIVEN, **values})
+    push = templates.render(name, "push", {**GIVEN, **values}, language)
     expected = r"/dashboard/approvals/[A-Za-z0-9_.~%-]*" if name.endswith("entry") else "/dashboard/positions"
     assert re.fullmatch(expected, push.data["url"])
     assert (push.icon, push.badge) == ("/icon-192x192.png", "/badge-96x96.png")
 
 
+@pytest.mark.parametrize("language", ["en", "es"])
 @pytest.mark.parametrize("name", NAMES)
-def test_an_email_shows_every_value_in_both_parts(templates: Templates, name: str) -> None:
+def test_an_email_shows_every_value_in_both_parts(templates: Templates, name: str, language: str) -> None:
     """The text is written, with the same facts as the HTML."""
-    email = templates.render(name, "email", GIVEN)
+    email = templates.render(name, "email", GIVEN, language)
     seen = _Reader(email.html).seen
     for variable in templates.describe(name)[Channel.EMAIL]:
         value = {"side": "🟢 BUY", "loss_amount": "-50.00 USD", "profit_amount": "75.00 USD"}.get(
@@ -191,16 +201,32 @@ def test_the_header_has_its_colour_and_the_page_is_responsive(
 
 @pytest.mark.parametrize(("name", "sign"), list(zip(NAMES, "⚠🚨✅", strict=True)))
 def test_each_failure_starts_with_its_sign(templates: Templates, name: str, sign: str) -> None:
-    """What it is about is seen before it is read, on every channel."""
-    assert templates.render(name, "telegram", GIVEN).text.startswith(sign)
-    assert templates.render(name, "email", GIVEN).subject.startswith(sign)
-    assert templates.render(name, "push", GIVEN).title.startswith(sign)
+    """What it is about is seen before it is read, on every channel and in every language."""
+    for language in LANGUAGES:
+        assert templates.render(name, "telegram", GIVEN, language).text.startswith(sign)
+        assert templates.render(name, "email", GIVEN, language).subject.startswith(sign)
+        assert templates.render(name, "push", GIVEN, language).title.startswith(sign)
 
 
 @pytest.mark.parametrize(("name", "urgency"), list(zip(NAMES, ("high", "high", "normal"), strict=True)))
 def test_a_push_has_its_urgency(templates: Templates, name: str, urgency: str) -> None:
-    """Entry and stop loss wake the telephone, take profit need not."""
-    assert templates.render(name, "push", GIVEN).urgency == urgency
+    """Entry and stop loss wake the telephone, take profit need not, in every language."""
+    assert {templates.render(name, "push", GIVEN, each).urgency for each in LANGUAGES} == {urgency}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_language_is_found_by_its_root_and_else_is_the_default(templates: Templates, name: str) -> None:
+    """Mexico reads Spanish; who speaks what nobody has written reads the default, on every channel."""
+    for channel in Channel:
+        default, english, spanish, mexican, portuguese = (
+            templates.render(name, channel, GIVEN, language) for language in LANGUAGES
+        )
+        assert default == english == portuguese
+        assert spanish == mexican != default
+    page = templates.render(name, "email", GIVEN, "es").html
+    assert '<html lang="es">' in page
+    assert "Recibes este aviso" in page
+    assert "Broker" not in page
 
 
 @pytest.mark.parametrize(
