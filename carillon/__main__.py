@@ -2,7 +2,7 @@
 
 import typer
 
-from carillon import audit, demo, dlq, keys, up
+from carillon import audit, demo, dlq, keys, template, up
 
 app = typer.Typer(
     help="Scheduled Telegram promos, counted presses, and notifications never lost, never doubled.",
@@ -15,6 +15,7 @@ app.command("demo")(demo.command)
 app.command("audit")(audit.command)
 app.add_typer(dlq.app, name="dlq")
 app.add_typer(keys.app, name="keys")
+app.add_typer(template.app, name="template")
 
 
 def main() -> None:

@@ -66,6 +66,14 @@ class Templates:
         """Return a template's required variables by channel; raises UnknownTemplate."""
         return dict(self._find(name).declaration.required)
 
+    def kinds(self, name: str) -> dict[str, str]:
+        """Return how a template's variables are written, where not as text; raises UnknownTemplate."""
+        return dict(self._find(name).declaration.kinds)
+
+    def languages(self, name: str, channel: Channel) -> tuple[str, ...]:
+        """Return the languages of a channel, "" (the default) first; raises UnknownTemplate."""
+        return tuple(sorted(language for language, each in self._find(name).pieces if each is channel))
+
     @overload
     def render(
         self,
