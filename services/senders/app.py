@@ -36,7 +36,7 @@ from shared.queries import (
 )
 from shared.queues import Queues
 from shared.service import Service
-from shared.templates import Templates
+from shared.templates import trying
 
 POOL = 30
 TEMPLATES = Path(__file__).parent / "templates"
@@ -75,7 +75,7 @@ async def app(settings: SendersSettings, service: Service) -> AsyncIterator[None
             recipients=recipients,
             announcer=announcer,
             senders=senders,
-            templates=Templates.load(TEMPLATES, {"dashboard_url": settings.dashboard_url}),
+            templates=trying.load(TEMPLATES, {"dashboard_url": settings.dashboard_url}),
             limits=_limits(settings),
             policy=_policy(settings),
             publish=bus.publish,

@@ -1,10 +1,11 @@
 """A trial of templates: rendered with awkward values, and read as the channels' own readers read them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 from shared import markdown
 from shared.events import Channel
-from shared.templates import TelegramText, TemplateProblem, Templates
+from shared.templates import BadTemplate, TelegramText, TemplateProblem, Templates
 
 AWKWARD: tuple[str, ...] = (
     "EUR/USD 1.0850",
@@ -24,6 +25,15 @@ AWKWARD: tuple[str, ...] = (
 """What people, brokers and attackers put into variables."""
 
 _KINDS = {"side": "sell", "money": "-1234567.891", "loss": "1234567.891", "excerpt": "stack.trace! " * 500}
+
+
+def load(folder: Path, constants: Mapping[str, str]) -> Templates:
+    """Read a folder's templates and try every one of them; raises BadTemplate with the first problem."""
+    templates = Templates.load(folder, constants)
+    for name in templates.names():
+        for problem in problems(templates, name):
+            raise BadTemplate(problem)
+    return templates
 
 
 def problems(templates: Templates, name: str) -> Iterator[str]:

@@ -6,8 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from carillon.__main__ import app
-from shared.templates import Templates
-from shared.templates.trying import problems
+from shared.templates import BadTemplate, Templates, trying
 
 SHIPPED = Path(__file__).parents[2] / "services" / "senders" / "templates"
 
@@ -21,16 +20,18 @@ def _write(folder: Path, text: str) -> None:
 def test_what_ships_bears_awkward_values() -> None:
     """Every shipped template passes, on every channel and in every language."""
     templates = Templates.load(SHIPPED, {"dashboard_url": "https://app.example.com"})
-    assert [problem for name in templates.names() for problem in problems(templates, name)] == []
+    assert [problem for name in templates.names() for problem in trying.problems(templates, name)] == []
 
 
 @pytest.mark.parametrize("text", ["Hello {{ name }}.", "[Hello](http://{{ name }})", "{{ name }}"])
 def test_a_template_that_telegram_refuses_is_found(tmp_path: Path, text: str) -> None:
-    """An unescaped dot, a link that is dropped, and a text that can be empty fail the check."""
+    """A bare dot, a link that is dropped and an empty text fail the check, and a service's start."""
     _write(tmp_path, text)
     result = CliRunner().invoke(app, ["template", "check", "--folder", str(tmp_path)])
     assert result.exit_code == 1
     assert "greeting, telegram, default: with " in result.output
+    with pytest.raises(BadTemplate, match="greeting, telegram, default: with "):
+        trying.load(tmp_path, {})
 
 
 def test_a_template_in_order_passes(tmp_path: Path) -> None:
