@@ -1,4 +1,4 @@
-"""`carillon keys`: create, list and revoke the API's bearer keys."""
+"""`carillon keys`: create, list and revoke the API's bearer keys, and make a push key pair."""
 
 import asyncio
 import secrets
@@ -10,12 +10,13 @@ import typer
 
 from carillon.output import console, fail, print_json, print_table
 from carillon.system import JsonOption, StackOption, System
+from deploy.keys import vapid_keys
 from services.gateway.domain.keys import ENTROPY_BYTES
 from services.gateway.domain.roles import KeyRole
 from services.gateway.store.keys import ApiKey, Keys, UnknownKey
 from shared.database import Database, is_unavailable
 
-app = typer.Typer(help="Bearer keys of the HTTP API.", no_args_is_help=True)
+app = typer.Typer(help="Bearer keys of the HTTP API, and keys for push.", no_args_is_help=True)
 
 T = TypeVar("T")
 ROLES = tuple(role.word for role in KeyRole)
@@ -64,6 +65,17 @@ def revoke(key: KeyArgument, stack: StackOption = None, json: JsonOption = False
         print_json(_view(revoked))
         return
     console.print(f"Revoked {revoked.name} ({revoked.role.word}).", markup=False)
+
+
+@app.command()
+def vapid(json: JsonOption = False) -> None:
+    """Make a key pair for push (VAPID), as settings; nothing is stored."""
+    pair = dict(zip(("PUSH_VAPID_PRIVATE_KEY", "PUSH_VAPID_PUBLIC_KEY"), vapid_keys(), strict=True))
+    if json:
+        print_json(pair)
+        return
+    for name, value in pair.items():
+        print(f"{name}={value}")
 
 
 async def ensure_keys(database_url: str, kept: Mapping[str, str]) -> dict[str, str]:
