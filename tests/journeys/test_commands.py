@@ -1,7 +1,6 @@
 """The command line and a stack's life: restarts, replicas, and a clear line for whatever is wrong."""
 
 import asyncio
-import json
 import os
 import signal
 import socket
@@ -26,7 +25,7 @@ def _run(*arguments: str, folder: Path, **more: str) -> "subprocess.CompletedPro
 
 
 async def test_a_restart_keeps_data_and_posts_nothing_again(tmp_path: Path) -> None:
-    """Ctrl-C stops everything; started again over the same data, no slot is posted twice, clicks are kept."""
+    """Ctrl-C stops everything, as SIGTERM does; over the same data no slot is posted twice, clicks are kept."""
     running = start(tmp_path / "stack", "--replicas", "senders=2")
     pids = [pid for each in running.system.pids.values() for pid in each]
     assert len(running.system.pids["senders"]) == 2
@@ -47,7 +46,8 @@ async def test_a_restart_keeps_data_and_posts_nothing_again(tmp_path: Path) -> N
         assert await world.rows("clicks", "SELECT count(*) FROM marketing_clicks") == 1
         assert await world.sent() == []
         assert again.audit()["balanced"]
-    assert stop(again) == 0
+    os.kill(again.process.pid, signal.SIGTERM)
+    assert again.process.wait(60) == 0
 
 
 @pytest.mark.slow
@@ -134,21 +134,6 @@ def test_a_taken_port_is_named(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert f"port {port}" in done.stderr
     assert "Traceback" not in done.stderr
-
-
-async def test_keys_are_created_used_and_revoked(tmp_path: Path) -> None:
-    """A key works from its creation to its revocation; it is shown once and never listed."""
-    running = start(tmp_path / "stack")
-    made = json.loads(running.command("keys", "create", "shop", "--role", "service", "--json").stdout)
-    async with aiohttp.ClientSession() as session:
-        world = World(running, session)
-        bearer = {"Authorization": f"Bearer {made['key']}"}
-        assert (await world.api("GET", "/status", **bearer))[0] in (200, 403)
-        assert made["key"] not in running.command("keys", "list", "--json").stdout
-        assert running.command("keys", "revoke", made["id"], "--json").returncode == 0
-        assert (await world.api("GET", "/status", **bearer))[0] == 401
-    os.kill(running.process.pid, signal.SIGTERM)
-    assert running.process.wait(60) == 0
 
 
 def _runs(pid: int) -> bool:

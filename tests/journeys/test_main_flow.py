@@ -1,6 +1,7 @@
 """The main flows, end to end, with real processes on real protocols."""
 
 import asyncio
+import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -150,6 +151,16 @@ async def test_commands_are_answered_by_role(world: World) -> None:
 
         await world.until(answered)
         assert words in (await world.sent(user))[-1]["text"].lower()
+
+
+async def test_keys_are_created_used_and_revoked(world: World) -> None:
+    """A key works from its creation to its revocation; it is shown once and never listed."""
+    made = json.loads(world.running.command("keys", "create", "shop", "--role", "service", "--json").stdout)
+    bearer = {"Authorization": f"Bearer {made['key']}"}
+    assert (await world.api("GET", "/status", **bearer))[0] == 200
+    assert made["key"] not in world.running.command("keys", "list", "--json").stdout
+    assert world.running.command("keys", "revoke", made["id"], "--json").returncode == 0
+    assert (await world.api("GET", "/status", **bearer))[0] == 401
 
 
 async def test_an_expired_request_is_suppressed(world: World) -> None:
