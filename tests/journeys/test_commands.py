@@ -25,7 +25,7 @@ def _run(*arguments: str, folder: Path, **more: str) -> "subprocess.CompletedPro
 
 
 async def test_a_restart_keeps_data_and_posts_nothing_again(tmp_path: Path) -> None:
-    """Ctrl-C stops everything, as SIGTERM does; over the same data no slot is posted twice, clicks are kept."""
+    """Ctrl-C and SIGTERM stop everything; over the same data no slot is posted twice, clicks are kept."""
     running = start(tmp_path / "stack", "--replicas", "senders=2")
     pids = [pid for each in running.system.pids.values() for pid in each]
     assert len(running.system.pids["senders"]) == 2
