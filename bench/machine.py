@@ -3,6 +3,8 @@
 import os
 import platform
 import re
+import shutil
+import subprocess
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -36,6 +38,18 @@ def memory(pid: int) -> tuple[float, float]:
         name: int(size) * 1024 / MIB for name, size in re.findall(r"^(\w+):\s+(\d+) kB$", text, re.MULTILINE)
     }
     return found["Rss"], found["Pss"]
+
+
+def image_megabytes(image: str) -> float | None:
+    """Return the size of an image in MB of 1,048,576 bytes; None where no engine has it."""
+    docker = shutil.which("docker")
+    if docker is None:
+        return None
+    asked = subprocess.run(
+        [docker, "image", "inspect", "--format", "{{.Size}}", image],
+        capture_output=True, text=True, timeout=10, check=False,
+    )  # fmt: skip
+    return int(asked.stdout) / MIB if asked.returncode == 0 else None
 
 
 def processor_seconds(pid: int) -> float:
