@@ -58,7 +58,10 @@ def _kill(world: World, name: str) -> None:
     os.kill(world.system.pids[name][0], signal.SIGKILL)
 
 
-@pytest.mark.parametrize("service", ["gateway", "clicks", "scheduler"])
+@pytest.mark.parametrize(
+    "service",
+    ["gateway", *(pytest.param(each, marks=pytest.mark.slow) for each in ("clicks", "scheduler"))],
+)
 async def test_presses_survive_a_killed_service(world: World, service: str) -> None:
     """Kill -9 of a service in the middle of presses: every accepted press is one row, once."""
     before: int = await world.rows("clicks", "SELECT count(*) FROM marketing_clicks")

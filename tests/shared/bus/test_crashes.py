@@ -4,12 +4,15 @@ import asyncio
 import sys
 from pathlib import Path
 
+import pytest
+
 from shared.bus import Bus
 from tests.conftest import FreshDatabase
 from tests.servers import AnyNats
 from tests.shared.bus.conftest import click
 
 
+@pytest.mark.slow
 async def test_poison_that_kills_its_process_is_buried_and_no_neighbour_is(
     broker: AnyNats, bus: Bus, fresh_database: FreshDatabase, tmp_path: Path
 ) -> None:
