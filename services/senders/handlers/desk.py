@@ -32,6 +32,8 @@ from shared.failpoints import passing
 from shared.templates import Templates
 
 IN_TURN_SECONDS = 0.1
+SLOTS_MISSED = 5
+"""After so many slots that came to nothing an attempt lets others have its worker."""
 
 log = telemetry.logger(__name__)
 
@@ -133,7 +135,7 @@ class Desk:
             await self.ledger.postpone(delivery, max(IN_TURN_SECONDS, delivery.behind * apart), "in_turn")
             return None
         passing("before_claim")
-        while True:
+        for _ in range(SLOTS_MISSED):
             slot = (
                 await self.pacing.slot(delivery.request.lane, limits) if self.limits.on and limits else None
             )
@@ -146,6 +148,8 @@ class Desk:
             if attempt is None or slot is None or await slot.use():
                 return attempt
             await self.ledger.release(delivery, attempt)
+        await self.ledger.postpone(delivery, IN_TURN_SECONDS, "rate_limit")
+        return None
 
     async def _claimed(self, delivery: Delivery, reached: Reached) -> int | None:
         keys = reached.pauses(self.limits)

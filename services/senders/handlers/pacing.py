@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from services.senders.domain.limits import Bearing, Limit, Limits, Reach
+from services.senders.domain.limits import LEAST_SECONDS_LATE, Bearing, Limit, Limits, Reach
 from services.senders.store import Governor
 from shared import metrics
 from shared.events import Lane
@@ -91,20 +91,25 @@ class Pacing:
         before = self._waiting[turn] * shared.interval
         if before > SLEPT_SECONDS:
             return Wait(shared.kind, before)
-        self._waiting[turn] += 1
         reach = self._limits.reach(lane, shared)
+        # Whatever becomes of it: who is counted as waiting for ever shuts the limit for all that follow.
+        self._waiting[turn] += 1
         try:
             await self._governor.add(limits, reach)
-            async with asyncio.timeout(SLEPT_SECONDS):
-                await self._turns[turn].acquire()
-        except TimeoutError:
+            return await self._in_turn(self._turns[turn], limits, reach)
+        finally:
             self._waiting[turn] -= 1
-            return Wait(shared.kind, SLEPT_SECONDS)
+
+    async def _in_turn(self, turn: asyncio.Lock, limits: Sequence[Limit], reach: Reach) -> Slot | Wait:
+        try:
+            async with asyncio.timeout(SLEPT_SECONDS):
+                await turn.acquire()
+        except TimeoutError:
+            return Wait(limits[0].kind, SLEPT_SECONDS)
         try:
             return await self._ask(limits, reach)
         finally:
-            self._waiting[turn] -= 1
-            self._turns[turn].release()
+            turn.release()
 
     async def _ask(self, limits: Sequence[Limit], reach: Reach) -> Slot | Wait:
         """Ask the governor until there is a slot, or for a moment."""
@@ -117,7 +122,10 @@ class Pacing:
             ahead = answer.at + answer.wait + lead
             earliest, latest = ahead + self._bearing.least, ahead + self._bearing.most
             if answer.go:
-                return Slot(shared.kind, lead, latest, earliest + shared.late)
+                # Where the way to the database is longer than a slot is good for, it is stretched a little:
+                # late is better than never.
+                until = max(earliest + shared.late, latest + LEAST_SECONDS_LATE)
+                return Slot(shared.kind, lead, latest, until)
             if answer.own or latest > deadline:
                 return Wait(limits[-1 if answer.own else 0].kind, answer.wait)
             await asyncio.sleep(answer.wait)
