@@ -14,7 +14,9 @@ ANSWER_SECONDS = 3.0
 def alive(url: str) -> bool:
     """Say whether the address answers with 200 in time."""
     try:
-        with urllib.request.urlopen(url, timeout=ANSWER_SECONDS) as answer:  # noqa: S310 - its caller's own address
+        # No proxy, whatever the environment says: the address is this container's own.
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with opener.open(url, timeout=ANSWER_SECONDS) as answer:
             return bool(answer.status == 200)
     except (OSError, http.client.HTTPException):
         return False

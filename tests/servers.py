@@ -44,8 +44,8 @@ class Container:
     @asynccontextmanager
     async def running(cls, container: Self) -> AsyncIterator[Self]:
         """Keep a container while the context lasts."""
-        await asyncio.to_thread(container._container.start)
         try:
+            await asyncio.to_thread(container._container.start)
             await container.ready()
             yield container
         finally:
