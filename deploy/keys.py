@@ -39,6 +39,7 @@ def make() -> dict[str, str]:
     return {
         **{name: secrets.token_urlsafe(24) for name in PASSWORDS},
         "TELEGRAM_BOT_TOKEN": bot_token(),
+        "LINK_SIGNING_KEYS": secrets.token_urlsafe(32),
         "TELEGRAM_WEBHOOK_SECRET": secrets.token_urlsafe(32),
         "PUSH_VAPID_PRIVATE_KEY": private,
         "PUSH_VAPID_PUBLIC_KEY": public,

@@ -123,9 +123,9 @@ def host_and_port(listen: str) -> tuple[str, int]:
 def secrets_of(settings: Settings) -> Iterator[str]:
     """Yield every secret of the settings, and the credentials within their URLs."""
     for name, value in settings:
-        if isinstance(value, SecretStr):
-            yield value.get_secret_value()
-        elif name.endswith("_url") and isinstance(value, str) and "@" in value:
+        several = value if isinstance(value, tuple) else (value,)
+        yield from (each.get_secret_value() for each in several if isinstance(each, SecretStr))
+        if name.endswith("_url") and isinstance(value, str) and "@" in value:
             # With its marks: a password alone may be a word that logs need.
             yield f":{value.rpartition('@')[0].rpartition(':')[2]}@"
 

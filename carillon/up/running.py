@@ -96,11 +96,11 @@ async def running(options: Options, say: Say) -> AsyncIterator[Stack]:
         world.kept_up(say, lambda: processes.changed()),  # noqa: PLW0108 - as said above
     ):
         say("preparing streams, databases and tables")
-        environment = _environment(options, identity, world)
+        port = port_for(options.folder, "gateway", options.port)
+        environment = _environment(options, identity, world, f"http://127.0.0.1:{port}")
         await prepare(_prepare_settings(options, world))
         identity.api_keys = await ensure_keys(world.database_urls["gateway"], identity.api_keys)
         save(options.folder, identity)
-        port = port_for(options.folder, "gateway", options.port)
         stack = Stack(options, identity, world, processes, f"http://127.0.0.1:{port}", datetime.now(UTC))
         if options.before_services:
             await options.before_services(world)
@@ -117,12 +117,13 @@ async def running(options: Options, say: Say) -> AsyncIterator[Stack]:
             say("stopping the services")
 
 
-def _environment(options: Options, identity: Identity, world: Outside) -> dict[str, str]:
+def _environment(options: Options, identity: Identity, world: Outside, gateway_url: str) -> dict[str, str]:
     """Return what every service gets: the caller's environment, and the addresses of the stack."""
     environment = {
         **options.given,
         "NATS_URL": world.nats_url,
         "DASHBOARD_URL": options.given.get("DASHBOARD_URL", "http://127.0.0.1:3000"),
+        "PUBLIC_URL": options.given.get("PUBLIC_URL", gateway_url),
         "LINK_SIGNING_KEYS": options.given.get("LINK_SIGNING_KEYS", identity.link_signing_key),
         "TELEGRAM_WEBHOOK_SECRET": identity.webhook_secret,
         "PYTHONUNBUFFERED": "1",

@@ -7,6 +7,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from pydantic_settings import NoDecode
 
 from shared.bots import BotSettings
+from shared.links import LinkSettings
 from shared.settings import check_url, integers
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -30,7 +31,7 @@ def _people(value: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(dict.fromkeys(value))
 
 
-class GatewaySettings(BotSettings):
+class GatewaySettings(BotSettings, LinkSettings):
     """The settings of gateway; every bot needs a webhook secret."""
 
     gateway_database_url: Annotated[str, AfterValidator(lambda url: check_url(url, "postgresql"))] = Field(

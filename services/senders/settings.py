@@ -9,6 +9,7 @@ from pydantic_settings import NoDecode
 
 from shared.bots import BotSettings
 from shared.failpoints import Failpoint
+from shared.links import LinkSettings
 from shared.settings import check_seconds, check_url
 
 Duration = Annotated[float, AfterValidator(check_seconds)]
@@ -18,7 +19,7 @@ Seconds = Annotated[
 _URL = AfterValidator(lambda url: check_url(url, "http", "https"))
 
 
-class SendersSettings(BotSettings):
+class SendersSettings(BotSettings, LinkSettings):
     """The settings of senders; a channel that is not set up is off, and its deliveries fall back."""
 
     senders_database_url: Annotated[str, AfterValidator(lambda url: check_url(url, "postgresql"))] = Field(
