@@ -12,6 +12,7 @@ from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
 from services.gateway.api.problems import Problem, errors_of, invalid
+from services.gateway.api.route import ADAPTERS, NAMED, Route
 from services.gateway.domain.bots import DoorBot
 from services.gateway.domain.reading import NotJson, is_deep, read_json
 from services.gateway.store import ApiKey, Idempotency, Keys
@@ -43,11 +44,16 @@ class Door:
 
 @dataclass(frozen=True)
 class Call:
-    """A request whose key has been checked."""
+    """A request whose key has been checked, and whose path and query have been read as its route says."""
 
     request: web.Request
     door: Door
     key: ApiKey
+    route: Route
+    named: Mapping[str, Any]
+    """What the placeholders of the path stand for."""
+    asked: BaseModel | None = None
+    """The query, as the route's model."""
 
     async def body(self) -> Any:
         """Return the JSON of the body."""
@@ -63,27 +69,23 @@ class Call:
         return value
 
     async def read(self, model: type[ModelT]) -> ModelT:
-        """Return the body as a model; what is wrong is named."""
+        """Return the body as the route's model; what is wrong is named."""
+        if self.route.body is not model:
+            raise TypeError(f"the route declares another body than {model.__name__}")
         return checked(model, await self.body())
 
     def query(self, model: type[ModelT]) -> ModelT:
-        """Return the query string as a model; what is wrong, unknown or given twice is named."""
-        given, known = self.request.query, model.model_fields
-        wrong = [
-            {"field": name, "message": "given twice" if name in known else "unknown parameter"}
-            for name in dict.fromkeys(given)
-            if name not in known or len(given.getall(name)) > 1
-        ]
-        if wrong:
-            raise invalid(wrong)
-        return checked(model, clean(dict(given)))
+        """Return the query, which has been checked, as the route's model."""
+        if not isinstance(self.asked, model):
+            raise TypeError(f"the route declares another query than {model.__name__}")
+        return self.asked
 
-    def path_id(self, name: str, what: str) -> UUID:
-        """Return an id in the path; what is no id names nothing."""
-        try:
-            return UUID(self.request.match_info[name])
-        except ValueError:
-            raise Problem(404, "Not found", f"there is no such {what}") from None
+    def path_id(self, name: str) -> UUID:
+        """Return the id that stands in the path."""
+        value = self.named[name]
+        if not isinstance(value, UUID):
+            raise TypeError(f"{name} is no id")
+        return value
 
     def idempotency_key(self) -> str | None:
         """Return the request's Idempotency-Key, if it has one."""
@@ -102,6 +104,30 @@ class Call:
     async def ask(self, query: Query[ReplyT]) -> web.Response:
         """Ask a service and answer with its reply."""
         return answer(await self.door.bus.ask(query))
+
+
+def named_in(request: web.Request, route: Route) -> dict[str, Any]:
+    """Return what the placeholders of a path stand for; what does not look like it names nothing."""
+    found = {}
+    for name in route.placeholders:
+        try:
+            found[name] = ADAPTERS[name].validate_strings(request.match_info[name])
+        except ValidationError:
+            raise Problem(404, "Not found", f"there is no such {NAMED[name].noun}") from None
+    return found
+
+
+def asked_in(request: web.Request, route: Route) -> BaseModel | None:
+    """Return the query string as the route's model; what is wrong, unknown or given twice is named."""
+    given, known = request.query, route.query.model_fields if route.query is not None else {}
+    wrong = [
+        {"field": name, "message": "given twice" if name in known else "unknown parameter"}
+        for name in dict.fromkeys(given)
+        if name not in known or len(given.getall(name)) > 1
+    ]
+    if wrong:
+        raise invalid(wrong)
+    return None if route.query is None else checked(route.query, clean(dict(given)))
 
 
 def checked(model: type[ModelT], value: Any) -> ModelT:

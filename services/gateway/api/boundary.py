@@ -41,7 +41,8 @@ async def boundary(request: web.Request, handler: Handler) -> web.StreamResponse
         span.set_attribute("http.response.status_code", response.status)
         if response.status >= 500:
             span.set_status(StatusCode.ERROR)
-    response.headers.update(HEADERS)
+    for name, value in HEADERS.items():
+        response.headers.setdefault(name, value)
     metrics.API_REQUESTS.labels(route=route, method=method, status=response.status).inc()
     return response
 

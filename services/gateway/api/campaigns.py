@@ -12,9 +12,11 @@ from services.gateway.api.content import content_errors
 from services.gateway.api.problems import Problem, invalid
 from services.gateway.api.repeating import Publish, answered_once
 from services.gateway.api.requests import CampaignIn
+from services.gateway.api.route import Route
 from services.gateway.api.templates import template_errors
+from services.gateway.domain.roles import KeyRole
 from shared import ids
-from shared.queries import CampaignRecipient, CreateCampaign, GetCampaign
+from shared.queries import CampaignRecipient, CampaignView, CreateCampaign, GetCampaign
 
 VALID = timedelta(hours=72)
 LATEST = timedelta(days=90)
@@ -30,7 +32,7 @@ async def create_campaign(call: Call) -> web.Response:
 
 async def get_campaign(call: Call) -> web.Response:
     """Answer with a campaign's progress."""
-    return await call.ask(GetCampaign(campaign_id=call.path_id("campaign_id", "campaign")))
+    return await call.ask(GetCampaign(campaign_id=call.path_id("campaign_id")))
 
 
 async def _checked(call: Call, given: Any, key: str | None) -> Publish:
@@ -91,3 +93,9 @@ def _command(call: Call, campaign: CampaignIn, key: str | None) -> CreateCampaig
             for each in campaign.recipients
         ),
     )
+
+
+ROUTES = (
+    Route("POST", "/campaigns", KeyRole.SERVICE, create_campaign, {202: CampaignView}, body=CampaignIn),
+    Route("GET", "/campaigns/{campaign_id}", KeyRole.SERVICE, get_campaign, {200: CampaignView}),
+)

@@ -9,14 +9,17 @@ from uuid import UUID, uuid4
 from aiohttp import web
 from pydantic import ValidationError
 
+from services.gateway.api.answers import Accepted, AcceptedMessages
 from services.gateway.api.asking import Call, answer
 from services.gateway.api.content import content_errors
 from services.gateway.api.problems import errors_of, invalid
 from services.gateway.api.repeating import Publish, answered_once
-from services.gateway.api.requests import MOST_MESSAGES, MessageIn
+from services.gateway.api.requests import MOST_MESSAGES, MessageIn, MessagesIn
+from services.gateway.api.route import Route
+from services.gateway.domain.roles import KeyRole
 from shared import ids, metrics
 from shared.events import DEFAULT_CHAIN, Lane, MessageRequested, State
-from shared.queries import CancelMessage, GetMessage, ListMessages
+from shared.queries import CancelMessage, DoubtPage, GetMessage, ListMessages, MessageCancelled, MessageView
 
 VALID = {Lane.TRANSACTIONAL: timedelta(hours=24), Lane.CAMPAIGN: timedelta(hours=72)}
 LATEST = timedelta(days=90)
@@ -32,7 +35,7 @@ async def create_messages(call: Call) -> web.Response:
 
 async def get_message(call: Call) -> web.Response:
     """Answer with a message's state and history."""
-    return await call.ask(GetMessage(message_id=call.path_id("message_id", "message")))
+    return await call.ask(GetMessage(message_id=call.path_id("message_id")))
 
 
 async def list_messages(call: Call) -> web.Response:
@@ -42,7 +45,7 @@ async def list_messages(call: Call) -> web.Response:
 
 async def cancel_message(call: Call) -> web.Response:
     """Cancel what is unsent of a message: 200 when it is, 202 when it is on its way to senders or out."""
-    message_id = call.path_id("message_id", "message")
+    message_id = call.path_id("message_id")
     done = await call.door.bus.ask(CancelMessage(cause=call.cause(), message_id=message_id))
     return answer(done, 202 if done.state in (None, State.PENDING) else 200)
 
@@ -145,3 +148,25 @@ def _repeated(events: Sequence[MessageRequested]) -> Errors:
             errors.append({"index": index, "field": "id", "message": "is another item's id too"})
         known.add(event.id)
     return errors
+
+
+ROUTES = (
+    Route(
+        "POST",
+        "/messages",
+        KeyRole.SERVICE,
+        create_messages,
+        {202: Accepted | AcceptedMessages},
+        body=MessageIn | tuple[MessageIn, ...] | MessagesIn,
+    ),
+    Route("GET", "/messages", KeyRole.SERVICE, list_messages, {200: DoubtPage}, query=ListMessages),
+    Route("GET", "/messages/{message_id}", KeyRole.SERVICE, get_message, {200: MessageView}),
+    Route(
+        "DELETE",
+        "/messages/{message_id}",
+        KeyRole.SERVICE,
+        cancel_message,
+        {200: MessageCancelled, 202: MessageCancelled},
+        refuses=(409,),
+    ),
+)

@@ -5,10 +5,33 @@ from typing import Any
 
 import orjson
 from aiohttp import web
-from pydantic import ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 
 CONTENT_TYPE = "application/problem+json"
+
+
+class FieldError(BaseModel):
+    """What is wrong with one field of a request; `index` says in which item of a batch."""
+
+    field: str
+    message: str
+    index: int = 0
+
+
+class ProblemDocument(BaseModel):
+    """A problem (RFC 9457)."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str
+    title: str
+    status: int
+    detail: str = ""
+    errors: tuple[FieldError, ...] = ()
+    indexes: tuple[int, ...] = ()
+    error_id: str = ""
+    """By which those who run Carillon find what happened in the logs."""
 
 
 class Problem(Exception):

@@ -4,8 +4,21 @@ import asyncio
 
 from aiohttp import web
 
+from services.gateway.api.answers import Status
 from services.gateway.api.asking import Call, answer
-from shared.queries import CountClicks, ListClicks, ListPromoLog, ListPromos, ListSchedules
+from services.gateway.api.route import Route
+from services.gateway.domain.roles import KeyRole
+from shared.queries import (
+    ClickPage,
+    CountClicks,
+    ListClicks,
+    ListPromoLog,
+    ListPromos,
+    ListSchedules,
+    PromoClicksList,
+    PromoList,
+    PromoLogPage,
+)
 
 
 async def list_promos(call: Call) -> web.Response:
@@ -41,3 +54,12 @@ async def status(call: Call) -> web.Response:
             "promos": promos.model_dump(mode="json")["items"],
         }
     )
+
+
+ROUTES = (
+    Route("GET", "/promos", KeyRole.SERVICE, list_promos, {200: PromoList}),
+    Route("GET", "/promo-log", KeyRole.SERVICE, list_promo_log, {200: PromoLogPage}, query=ListPromoLog),
+    Route("GET", "/clicks", KeyRole.SERVICE, list_clicks, {200: ClickPage}, query=ListClicks),
+    Route("GET", "/clicks/stats", KeyRole.SERVICE, count_clicks, {200: PromoClicksList}, query=CountClicks),
+    Route("GET", "/status", KeyRole.SERVICE, status, {200: Status}),
+)

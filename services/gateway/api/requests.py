@@ -158,6 +158,12 @@ class MessageIn(ContentIn):
         return self
 
 
+class MessagesIn(Strict):
+    """A batch; one bad item refuses it whole."""
+
+    messages: Annotated[tuple[MessageIn, ...], Field(min_length=1, max_length=MOST_MESSAGES)]
+
+
 class CampaignRecipientIn(Strict):
     """One entry of a campaign's list."""
 

@@ -5,9 +5,9 @@ from uuid import UUID
 from aiohttp import web
 
 from services.gateway.api.asking import Call
-from shared.queries import ListSchedules, StartSchedule, StopSchedule
-
-DEFAULT = "default"
+from services.gateway.api.route import Route
+from services.gateway.domain.roles import KeyRole
+from shared.queries import ListSchedules, ScheduleChanged, ScheduleList, StartSchedule, StopSchedule
 
 
 async def list_schedules(call: Call) -> web.Response:
@@ -26,5 +26,12 @@ async def stop_schedule(call: Call) -> web.Response:
 
 
 def _schedule(call: Call) -> UUID | None:
-    named = call.request.match_info["schedule_id"]
-    return None if named == DEFAULT else call.path_id("schedule_id", "schedule")
+    named: UUID | str = call.named["schedule_id"]
+    return None if isinstance(named, str) else named
+
+
+ROUTES = (
+    Route("GET", "/schedules", KeyRole.SERVICE, list_schedules, {200: ScheduleList}),
+    Route("POST", "/schedules/{schedule_id}/start", KeyRole.ADMIN, start_schedule, {200: ScheduleChanged}),
+    Route("POST", "/schedules/{schedule_id}/stop", KeyRole.ADMIN, stop_schedule, {200: ScheduleChanged}),
+)

@@ -7,11 +7,12 @@ from contextlib import asynccontextmanager
 from aiohttp import web
 
 from services.gateway.api.access import admitted
-from services.gateway.api.asking import Call, Door, answer
+from services.gateway.api.asking import Call, Door, answer, asked_in, named_in
 from services.gateway.api.boundary import boundary
+from services.gateway.api.browsing import add_documents
+from services.gateway.api.route import PREFIX, Route
 from services.gateway.api.routes import ROUTES
 from services.gateway.api.webhook import Webhook
-from services.gateway.domain.roles import KeyRole
 from shared import telemetry
 from shared.service import Service
 from shared.settings import host_and_port
@@ -39,7 +40,11 @@ def application(door: Door, webhook: Webhook) -> web.Application:
     app = web.Application(middlewares=[boundary], client_max_size=limit)
     app.router.add_post("/telegram/{bot}/webhook", webhook.receive)
     for route in ROUTES:
-        app.router.add_route(route.method, f"/api/v1{route.path}", _guarded(door, route.role, route.handle))
+        guarded = _guarded(door, route)
+        app.router.add_route(route.method, PREFIX + route.path, guarded)
+        if route.method == "GET":
+            app.router.add_route("HEAD", PREFIX + route.path, guarded)
+    add_documents(app, ROUTES)
     _add_operators_doors(app, door.service)
     return app
 
@@ -64,11 +69,11 @@ async def serve(app: web.Application, listen: str) -> AsyncIterator[str]:
         await runner.cleanup()
 
 
-def _guarded(
-    door: Door, role: KeyRole, handle: Callable[[Call], Awaitable[web.Response]]
-) -> Callable[[web.Request], Awaitable[web.Response]]:
-    async def guarded(request: web.Request) -> web.Response:
-        return await handle(Call(request, door, await admitted(request, door.keys, role)))
+def _guarded(door: Door, route: Route) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    async def guarded(request: web.Request) -> web.StreamResponse:
+        key = await admitted(request, door.keys, route.role)
+        named, asked = named_in(request, route), asked_in(request, route)
+        return await route.handle(Call(request, door, key, route, named, asked))
 
     return guarded
 

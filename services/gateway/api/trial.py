@@ -7,11 +7,14 @@ from uuid import UUID, uuid4
 
 from aiohttp import web
 
+from services.gateway.api.answers import TrialOutcome
 from services.gateway.api.asking import Call, answer
 from services.gateway.api.messages import VALID, publish_requests
 from services.gateway.api.problems import Problem
 from services.gateway.api.requests import TrialIn
+from services.gateway.api.route import Route
 from services.gateway.api.templates import template_errors
+from services.gateway.domain.roles import KeyRole
 from shared.bus import NoAnswer, Refusal
 from shared.events import Channel, Lane, MessageRequested, State
 from shared.queries import GetMessage, GetRecipient, MessageView, RecipientView
@@ -126,3 +129,16 @@ def _is_unforeseen(view: MessageView) -> bool:
 
 def _reason_of(view: MessageView) -> str | None:
     return view.reason or next((each.reason for each in reversed(view.deliveries) if each.reason), None)
+
+
+ROUTES = (
+    Route(
+        "POST",
+        "/messaging/test",
+        KeyRole.OWNER,
+        send_test,
+        {202: TrialOutcome},
+        refuses=(404,),
+        body=TrialIn,
+    ),
+)
