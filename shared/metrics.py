@@ -1,5 +1,7 @@
 """Every Prometheus metric of the system; labels are bounded, nothing a user typed becomes one."""
 
+from functools import cache
+
 from prometheus_client import Counter, Gauge, Histogram
 
 UPDATES = Counter("telegram_updates", "Updates received", ["bot", "kind", "status"])
@@ -38,3 +40,9 @@ CONSUMER_OLDEST = Gauge(
 )
 EVENT_SECONDS = Histogram("event_handling_duration_seconds", "Duration of a handler", ["consumer"])
 API_REQUESTS = Counter("api_requests", "HTTP API requests", ["route", "method", "status"])
+
+
+@cache
+def counter(metric: Counter, *labels: object) -> Counter:
+    """Return the counter of a metric for these labels, in their order; found once, for the hot paths."""
+    return metric.labels(*labels)

@@ -43,7 +43,7 @@ async def boundary(request: web.Request, handler: Handler) -> web.StreamResponse
             span.set_status(StatusCode.ERROR)
     for name, value in HEADERS.items():
         response.headers.setdefault(name, value)
-    metrics.API_REQUESTS.labels(route=route, method=method, status=response.status).inc()
+    metrics.counter(metrics.API_REQUESTS, route, method, response.status).inc()
     return response
 
 

@@ -101,7 +101,7 @@ class Webhook:
             status = "too_large" if isinstance(error, TooLarge) else "unavailable"
             raise
         finally:
-            metrics.UPDATES.labels(bot=bot, kind=kind, status=status).inc()
+            metrics.counter(metrics.UPDATES, bot, kind, status).inc()
 
 
 async def _read(request: web.Request) -> tuple[dict[str, Any], int, bytes]:
