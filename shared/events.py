@@ -180,6 +180,20 @@ class ButtonClicked(Event):
         return ids.user_of_telegram(self.person.telegram_id) if self.person else None
 
 
+class ClickAnnotated(Event):
+    """More is known of a press, for instance that a purchase followed.
+
+    id: `click_annotation_id(click_id, cause)`. Keys of `metadata` are merged into the press's: of two
+    annotations that name a key the later one (by time, then id) holds, in whatever order they come.
+    """
+
+    name = "click.annotated"
+    pattern = "clicks.annotated"
+
+    click_id: UUID
+    metadata: dict[str, JsonValue]
+
+
 # --- messages -------------------------------------------------------------------------------------------
 
 Variable = str | int | float | bool | None
@@ -435,7 +449,7 @@ class ChatChanged(Event):
 
 ALL: tuple[type[Event], ...] = (
     PromoDue, SlotSkipped, PromoCancelled,
-    ButtonClicked,
+    ButtonClicked, ClickAnnotated,
     MessageRequested,
     PromoPosted, MessageSent, MessageFailed, MessageSuppressed, MessageAmbiguous, CampaignChanged,
     UpdateReceived,
@@ -456,6 +470,11 @@ def promo_due_id(schedule_id: UUID, slot: datetime, chat_id: int) -> UUID:
 def click_id(bot_id: int, update_id: int) -> UUID:
     """Return the id of a press, from the update that told of it."""
     return ids.derived("click.pressed", bot_id, update_id)
+
+
+def click_annotation_id(click: UUID, cause: UUID) -> UUID:
+    """Return the id of an annotation, from the press and the command that asked for it."""
+    return ids.derived("click.annotated", click, cause)
 
 
 def update_id_of(bot_id: int, update_id: int) -> UUID:

@@ -197,7 +197,7 @@ class ClickPage(Value):
 
 
 class ListClicks(Query[ClickPage]):
-    """Ask for the presses of a user or of a promo."""
+    """Ask for the presses of a user or of a promo, from `since` on and before `until`."""
 
     service = "clicks"
     name = "list_clicks"
@@ -205,12 +205,17 @@ class ListClicks(Query[ClickPage]):
 
     user_id: UUID | None = None
     promo_id: str | None = None
+    since: AwareDatetime | None = None
+    until: AwareDatetime | None = None
     cursor: str | None = None
     limit: int = Field(default=100, ge=1, le=500)
 
 
 class PromoClicks(Value):
-    """A promo's sums: button and redirect presses; deep links are a series of their own."""
+    """A promo's sums: button and redirect presses; deep links are a series of their own.
+
+    `ctr` is clicks per post; it and `conversion_rate` are 0 where there is nothing to divide by.
+    """
 
     promo_id: str
     clicks: int
@@ -218,6 +223,8 @@ class PromoClicks(Value):
     conversion_rate: float
     deep_links: int
     posts: int
+    completed: int = 0
+    ctr: float = 0.0
 
 
 class PromoClicksList(Value):
@@ -227,13 +234,99 @@ class PromoClicksList(Value):
 
 
 class CountClicks(Query[PromoClicksList]):
-    """Ask for the sums of one promo, or of all."""
+    """Ask for the sums of one promo, or of all, over presses and posts from `since` on and before `until`."""
 
     service = "clicks"
     name = "count_clicks"
     reply = PromoClicksList
 
     promo_id: str | None = None
+    since: AwareDatetime | None = None
+    until: AwareDatetime | None = None
+
+
+class PostClicks(Value):
+    """A posted message and its presses."""
+
+    delivery_id: UUID
+    promo_id: str
+    schedule_id: UUID
+    slot: AwareDatetime
+    bot: str | None
+    chat_id: int | None
+    message_id: int | None
+    posted_at: AwareDatetime
+    clicks: int
+    unique_users: int
+
+
+class PostClicksPage(Value):
+    """Posted messages, newest first; `cursor` asks for the next page, null at the end."""
+
+    items: tuple[PostClicks, ...]
+    cursor: str | None = None
+
+
+class ListPostClicks(Query[PostClicksPage]):
+    """Ask for the posted messages of a promo or of a schedule, posted from `since` on and before `until`."""
+
+    service = "clicks"
+    name = "list_post_clicks"
+    reply = PostClicksPage
+
+    promo_id: str | None = None
+    schedule_id: UUID | None = None
+    since: AwareDatetime | None = None
+    until: AwareDatetime | None = None
+    cursor: str | None = None
+    limit: int = Field(default=100, ge=1, le=500)
+
+
+class ClicksPoint(Value):
+    """The sums of one hour or day, from `start` to the next point's."""
+
+    start: AwareDatetime
+    clicks: int
+    unique_users: int
+    completed: int
+    deep_links: int
+    posts: int
+
+
+class ClicksSeries(Value):
+    """A point for every hour or day, oldest first, also where nothing was pressed; times in the zone."""
+
+    items: tuple[ClicksPoint, ...]
+
+
+class GetClicksSeries(Query[ClicksSeries]):
+    """Ask for presses over time, of one promo or of all, by the hours or days of a time zone.
+
+    The first point is the hour or day that `since` lies in, the last the one before `until`; refused with
+    422 when these are more than 2,000.
+    """
+
+    service = "clicks"
+    name = "get_clicks_series"
+    reply = ClicksSeries
+
+    promo_id: str | None = None
+    since: AwareDatetime
+    until: AwareDatetime
+    by: Literal["hour", "day"] = "day"
+    time_zone: str = "UTC"
+
+
+class AnnotateClick(Query[ClickView]):
+    """Merge metadata into a press's, key by key; refused with 404 where there is no such press."""
+
+    service = "clicks"
+    name = "annotate_click"
+    reply = ClickView
+
+    cause: UUID
+    click_id: UUID
+    metadata: dict[str, JsonValue] = Field(min_length=1, max_length=50)
 
 
 # --- senders --------------------------------------------------------------------------------------------
@@ -471,7 +564,7 @@ class GetCampaign(Query[CampaignView]):
 
 ALL: tuple[type[Query[Value]], ...] = (
     StartSchedule, StopSchedule, ListSchedules, ListPromos, ListPromoLog,
-    ListClicks, CountClicks,
+    ListClicks, CountClicks, ListPostClicks, GetClicksSeries, AnnotateClick,
     ListTemplates, GetMessage, ListMessages, CancelMessage, GetRecipient, PutRecipient, AddPushSubscription,
     CreateCampaign, GetCampaign,
 )  # type: ignore[assignment]  # fmt: skip  # Query is invariant in its reply; each member is a Query

@@ -58,7 +58,7 @@ class Durable:
 STREAMS: tuple[Stream, ...] = (
     # Exactly the subjects that somebody consumes: what nobody would handle is refused, not forgotten.
     Stream("PROMOS", ("promos.due", "promos.skipped", "promos.cancelled")),
-    Stream("CLICKS", ("clicks.pressed",)),
+    Stream("CLICKS", ("clicks.pressed", "clicks.annotated")),
     Stream("TRANSACTIONAL", tuple(f"messages.transactional.{channel}" for channel in CHANNELS)),
     Stream("CAMPAIGN", tuple(f"messages.campaign.{channel}" for channel in CHANNELS)),
     Stream("OUTCOMES", ("outcomes.*.*", "campaigns.changed")),
@@ -81,6 +81,7 @@ DURABLES: tuple[Durable, ...] = (
     Durable("scheduler_promos", "PROMOS", ("promos.due", "promos.skipped"), concurrency=4),
     Durable("scheduler_outcomes", "OUTCOMES", ("outcomes.>",), concurrency=4),
     Durable("clicks_presses", "CLICKS", ("clicks.pressed",), concurrency=2, batch=500),
+    Durable("clicks_annotations", "CLICKS", ("clicks.annotated",), concurrency=1, batch=100),
     Durable("clicks_posts", "OUTCOMES", ("outcomes.posted.>",), concurrency=1, batch=100),
     Durable("senders_promos", "PROMOS", ("promos.due",), concurrency=16, slowest_seconds=35.0),
     Durable("senders_cancellations", "PROMOS", ("promos.cancelled",), concurrency=1),

@@ -1,7 +1,8 @@
 """Clicks: who pressed what.
 
-Consumes: ButtonClicked (`clicks_presses`), PromoPosted (`clicks_posts`).
-Publishes: nothing.
-Answers: ListClicks, CountClicks.
-Stores: projections `marketing_clicks`, `posts`; state `bus_attempts`.
+Consumes: ButtonClicked (`clicks_presses`), ClickAnnotated (`clicks_annotations`), PromoPosted
+    (`clicks_posts`).
+Publishes: ClickAnnotated.
+Answers: ListClicks, CountClicks, ListPostClicks, GetClicksSeries, AnnotateClick.
+Stores: projections `marketing_clicks`, `click_annotations`, `posts`; state `bus_attempts`.
 """

@@ -8,8 +8,8 @@ from services.clicks.settings import ClicksSettings
 from services.clicks.store import Clicks
 from shared.bus import Bus, answering, on_batch
 from shared.database import Attempts, Database, is_unavailable
-from shared.events import ButtonClicked, PromoPosted
-from shared.queries import CountClicks, ListClicks
+from shared.events import ButtonClicked, ClickAnnotated, PromoPosted
+from shared.queries import AnnotateClick, CountClicks, GetClicksSeries, ListClicks, ListPostClicks
 from shared.service import Service
 
 
@@ -33,6 +33,9 @@ async def app(settings: ClicksSettings, service: Service) -> AsyncIterator[None]
             bus.answer(
                 answering(ListClicks, lambda query: api.list_clicks(query, clicks)),
                 answering(CountClicks, lambda query: api.count_clicks(query, clicks)),
+                answering(ListPostClicks, lambda query: api.list_post_clicks(query, clicks)),
+                answering(GetClicksSeries, lambda query: api.get_clicks_series(query, clicks)),
+                answering(AnnotateClick, lambda query: api.annotate_click(query, clicks, bus)),
                 is_unavailable=is_unavailable,
             ),
             bus.consume_batches(
@@ -44,6 +47,12 @@ async def app(settings: ClicksSettings, service: Service) -> AsyncIterator[None]
             bus.consume_batches(
                 "clicks_presses",
                 on_batch(ButtonClicked, lambda presses: handlers.button_clicked(presses, clicks)),
+                attempts=attempts,
+                is_unavailable=is_unavailable,
+            ),
+            bus.consume_batches(
+                "clicks_annotations",
+                on_batch(ClickAnnotated, lambda notes: handlers.click_annotated(notes, clicks)),
                 attempts=attempts,
                 is_unavailable=is_unavailable,
             ),

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from services.clicks.store import Clicks
 from shared import metrics
-from shared.events import ButtonClicked, PromoPosted
+from shared.events import ButtonClicked, ClickAnnotated, PromoPosted
 
 UNKNOWN_PROMO = "other"
 
@@ -20,3 +20,8 @@ async def button_clicked(presses: Sequence[ButtonClicked], clicks: Clicks) -> No
 async def promo_posted(posts: Sequence[PromoPosted], clicks: Clicks) -> None:
     """Learn which promo each delivery shows, and correct the presses that came before."""
     await clicks.add_posts(posts)
+
+
+async def click_annotated(annotations: Sequence[ClickAnnotated], clicks: Clicks) -> None:
+    """Merge what became known later into the presses."""
+    await clicks.add_annotations(annotations)

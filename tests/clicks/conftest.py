@@ -10,7 +10,18 @@ import pytest
 from services.clicks.store import Clicks
 from shared import ids
 from shared.database import Database
-from shared.events import ButtonClicked, Channel, Lane, Person, PromoPosted, PromoRef, click_id, outcome_id
+from shared.events import (
+    ButtonClicked,
+    Channel,
+    ClickAnnotated,
+    Lane,
+    Person,
+    PromoPosted,
+    PromoRef,
+    click_annotation_id,
+    click_id,
+    outcome_id,
+)
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 SCHEDULE = ids.derived("schedule", "default")
@@ -65,6 +76,20 @@ def post() -> Callable[..., PromoPosted]:
             delivery_id=delivery_id, channel=Channel.TELEGRAM, lane=Lane.PROMO, attempt=attempt, type="promo",
             promo=PromoRef(schedule_id=SCHEDULE, slot=START, promo_id=promo_id, payload=payload),
             bot="default", chat_id=-1001234567890123, provider_message_id="77",
+        )  # fmt: skip
+
+    return make
+
+
+@pytest.fixture
+def note() -> Callable[..., ClickAnnotated]:
+    """Return a maker of annotations: the press's update, what became known, minutes after the start."""
+
+    def make(update_id: int, minute: float = 0, **metadata: Any) -> ClickAnnotated:
+        pressed = click_id(7, update_id)
+        return ClickAnnotated(
+            id=click_annotation_id(pressed, ids.derived("cause", minute, *sorted(metadata))),
+            at=START + timedelta(minutes=minute), click_id=pressed, metadata=metadata,
         )  # fmt: skip
 
     return make

@@ -12,10 +12,11 @@ from sqlalchemy import text
 from services.clicks.store import Clicks
 from shared import ids
 from shared.database import Database
-from shared.events import ButtonClicked, ClickSource, PromoPosted
+from shared.events import ButtonClicked, ClickAnnotated, ClickSource, PromoPosted
 
 Press = Callable[..., ButtonClicked]
 Post = Callable[..., PromoPosted]
+Note = Callable[..., ClickAnnotated]
 
 DELIVERIES = [ids.derived("delivery", number) for number in range(3)]
 
@@ -138,6 +139,11 @@ post_words = st.tuples(
     st.sampled_from(["one", "two"]), st.sampled_from(["premium", "vip", None]), st.integers(0, 6)
 )
 
+note_words = st.tuples(
+    st.integers(0, 4), st.integers(0, 3),
+    st.dictionaries(st.sampled_from(["a", "b"]), st.none() | st.integers(0, 9), min_size=1),
+)  # fmt: skip
+
 
 def expected_promo(said: ButtonClicked, posts: Sequence[PromoPosted]) -> str:
     """Say what the rule says, in Python."""
@@ -151,36 +157,48 @@ def expected_promo(said: ButtonClicked, posts: Sequence[PromoPosted]) -> str:
     return chosen[0][3].promo_id if chosen else said.payload
 
 
+def expected_metadata(said: ButtonClicked, notes: Sequence[ClickAnnotated]) -> object:
+    """Say what the rule of annotations says, in Python."""
+    merged = dict(said.metadata or {})
+    for each in sorted(notes, key=lambda each: (each.at, each.id)):
+        if each.click_id == said.id:
+            merged |= each.metadata
+    return merged or said.metadata
+
+
 @settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture],
 )  # fmt: skip
 @given(
     pressed=st.lists(press_words, min_size=1, max_size=5),
     posted=st.lists(post_words, max_size=3),
+    noted=st.lists(note_words, max_size=4, unique_by=lambda words: words[:2]),
     drawn=st.data(),
 )
 async def test_order_and_repetition_do_not_matter(
-    clicks: Clicks, database: Database, press: Press, post: Post,
+    clicks: Clicks, database: Database, press: Press, post: Post, note: Note,
     pressed: list[tuple[str, UUID | None, int]], posted: list[tuple[str, str | None, int]],
-    drawn: st.DataObject,
+    noted: list[tuple[int, int, dict[str, object]]], drawn: st.DataObject,
 ) -> None:  # fmt: skip
     """Any order, any batches and any repetition of the same events end in the rows that the rule says."""
-    await database.execute(text("TRUNCATE marketing_clicks, posts"))
+    await database.execute(text("TRUNCATE marketing_clicks, posts, click_annotations"))
     presses = [
-        press(n, minute, payload=payload, delivery_id=delivery)
+        press(n, minute, payload=payload, delivery_id=delivery, metadata={"a": -1} if n % 2 else None)
         for n, (payload, delivery, minute) in enumerate(pressed)
     ]
+    notes = [note(n, minute, **metadata) for n, minute, metadata in noted]
     posts = [post(promo, payload, DELIVERIES[n], minute) for n, (promo, payload, minute) in enumerate(posted)]
-    stream: list[ButtonClicked | PromoPosted] = drawn.draw(
-        st.permutations([*presses, *posts, *presses, *posts])
+    stream: list[ButtonClicked | PromoPosted | ClickAnnotated] = drawn.draw(
+        st.permutations([*presses, *posts, *notes, *presses, *posts, *notes])
     )
     while stream:
         size = drawn.draw(st.integers(1, len(stream)))
         batch, stream = stream[:size], stream[size:]
         await clicks.add_presses([each for each in batch if isinstance(each, ButtonClicked)])
         await clicks.add_posts([each for each in batch if isinstance(each, PromoPosted)])
-    rows = await database.rows(text("SELECT id, promo_id FROM marketing_clicks"))
-    assert {row["id"]: row["promo_id"] for row in rows} == {
-        each.id: expected_promo(each, posts) for each in presses
+        await clicks.add_annotations([each for each in batch if isinstance(each, ClickAnnotated)])
+    rows = await database.rows(text("SELECT id, promo_id, metadata FROM marketing_clicks"))
+    assert {row["id"]: (row["promo_id"], row["metadata"]) for row in rows} == {
+        each.id: (expected_promo(each, posts), expected_metadata(each, notes)) for each in presses
     }
     assert await database.value(text("SELECT count(*) FROM posts")) == len(posts)

@@ -20,6 +20,7 @@ HANDLED_BY: dict[type[Event], set[str]] = {
     events.SlotSkipped: {"scheduler_promos"},
     events.PromoCancelled: {"senders_cancellations"},
     events.ButtonClicked: {"clicks_presses", "senders_presses", "gateway_presses"},
+    events.ClickAnnotated: {"clicks_annotations"},
     events.PromoPosted: {"scheduler_outcomes", "clicks_posts"},
     events.MessageSent: {"scheduler_outcomes"},
     events.MessageFailed: {"scheduler_outcomes"},

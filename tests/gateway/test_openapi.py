@@ -34,7 +34,7 @@ def test_a_query_is_told_as_parameters() -> None:
     """Every field of a query's model is a parameter, and what may be left out is not null but absent."""
     operation = document(ROUTES, "1")["paths"]["/api/v1/clicks"]["get"]
     told = {each["name"]: each for each in operation["parameters"]}
-    assert list(told) == ["user_id", "promo_id", "cursor", "limit"]
+    assert list(told) == ["user_id", "promo_id", "since", "until", "cursor", "limit"]
     assert told["user_id"] == {
         "name": "user_id",
         "in": "query",

@@ -9,15 +9,21 @@ from shared.bus import Refusal
 from shared.events import Channel
 from shared.queries import (
     AddPushSubscription,
+    AnnotateClick,
     CampaignView,
     ClickPage,
+    ClicksSeries,
+    ClickView,
     CountClicks,
     CreateCampaign,
     GetCampaign,
+    GetClicksSeries,
     ListClicks,
+    ListPostClicks,
     ListPromoLog,
     ListPromos,
     ListSchedules,
+    PostClicksPage,
     PromoClicksList,
     PromoList,
     PromoLogPage,
@@ -63,6 +69,52 @@ async def test_clicks(gateway: Any) -> None:
     )  # fmt: skip
     assert await gateway.call("GET", "/clicks/stats?promo_id=x") == (200, {"items": []})
     assert gateway.peers.of(CountClicks)[0].promo_id == "x"
+
+
+async def test_clicks_over_time_and_by_post(gateway: Any) -> None:
+    """A series and the presses of posts are asked for by span and zone, senseless ones refused by name."""
+    await gateway.peers.answer(GetClicksSeries, lambda _: ClicksSeries(items=()))
+    await gateway.peers.answer(ListPostClicks, lambda _: PostClicksPage(items=()))
+    span = "since=2026-03-01T00:00:00Z&until=2026-03-02T00:00:00Z"
+    path = f"/clicks/series?promo_id=vip&{span}&by=hour&time_zone=Europe/Madrid"
+    assert await gateway.call("GET", path) == (200, {"items": []})
+    (asked,) = gateway.peers.of(GetClicksSeries)
+    assert (asked.promo_id, asked.by, asked.time_zone) == ("vip", "hour", "Europe/Madrid")
+    for query, field in (("by=hour", "since"), (f"{span}&by=week", "by")):
+        status, problem = await gateway.call("GET", f"/clicks/series?{query}")
+        assert (status, problem["errors"][0]["field"]) == (422, field)
+    assert (await gateway.call("GET", f"/clicks/posts?schedule_id={USER}&{span}"))[0] == 200
+    assert gateway.peers.of(ListPostClicks)[0].schedule_id == UUID(USER)
+
+
+async def test_a_click_is_annotated(gateway: Any) -> None:
+    """What became known of a press goes to clicks, which refuses a press that it does not know."""
+    click = {
+        "id": USER, "user_id": None, "promo_id": "vip", "cta_text": None, "chat_id": None, "message_id": None,
+        "source": "button", "metadata": {"conversion": "completed"}, "clicked_at": "2026-03-01T00:00:00Z",
+    }  # fmt: skip
+
+    def annotate(asked: AnnotateClick) -> ClickView:
+        if asked.click_id != UUID(USER):
+            raise Refusal(404, "Unknown click", "there is no such click")
+        return ClickView.model_validate(click)
+
+    await gateway.peers.answer(AnnotateClick, annotate)
+    body = {"metadata": {"conversion": "completed"}}
+    for _ in range(2):
+        status, answered = await gateway.call(
+            "PATCH", f"/clicks/{USER}", json=body, headers={"Idempotency-Key": "order-1"}
+        )
+        assert (status, answered) == (200, click)
+    first, second = gateway.peers.of(AnnotateClick)
+    assert (first.metadata, first.cause) == (body["metadata"], second.cause)
+    unknown = ids.derived("click", "unknown")
+    status, problem = await gateway.call("PATCH", f"/clicks/{unknown}", json=body)
+    assert (status, problem["title"]) == (404, "Unknown click")
+    assert (await gateway.call("PATCH", "/clicks/5", json=body))[0] == 404
+    many, long = {str(n): n for n in range(51)}, {"a": "x" * 16_384}
+    for wrong in ({}, {"metadata": {}}, {"metadata": []}, {"metadata": many}, {"metadata": long}):
+        assert (await gateway.call("PATCH", f"/clicks/{USER}", json=wrong))[0] == 422
 
 
 WRONG_PARAMETERS = [

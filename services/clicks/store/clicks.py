@@ -7,20 +7,25 @@ from datetime import datetime
 from uuid import UUID
 
 import orjson
-from sqlalchemy import select, tuple_
+from sqlalchemy import RowMapping, select, tuple_
 
+from services.clicks.store.questions import POSTS, SERIES, SUMS
 from services.clicks.store.statements import (
+    ADD_ANNOTATIONS,
     ADD_POSTS,
     ADD_PRESSES,
+    ANNOTATE_PRESSES,
     CORRECT_PRESSES,
-    LOCK_FOR_POSTS,
+    LOCK_FOR_OTHERS,
     LOCK_FOR_PRESSES,
-    SUMS,
 )
-from services.clicks.store.tables import marketing_clicks
+from services.clicks.store.tables import click_annotations, marketing_clicks
 from shared.database import Database
-from shared.events import ButtonClicked, PromoPosted, PromoRef
-from shared.queries import ClickView, PromoClicks
+from shared.events import ButtonClicked, ClickAnnotated, PromoPosted, PromoRef
+from shared.queries import ClicksPoint, ClickView, PostClicks, PromoClicks
+
+Place = tuple[datetime, UUID]
+"""Where a page ends: the time and the id of its last row."""
 
 TELEGRAM_MESSAGE_ID = re.compile(r"\d{1,18}", re.ASCII)
 
@@ -66,13 +71,34 @@ class Clicks:
         """Store the posts that are not there yet, and give their presses the right promo."""
         known = [(post, post.promo) for post in posts if post.promo is not None]
         async with self._database.begin() as connection:
-            await connection.execute(LOCK_FOR_POSTS)
+            await connection.execute(LOCK_FOR_OTHERS)
             fresh = (await connection.execute(ADD_POSTS, _post_columns(known))).scalars().all()
             if fresh:
                 await connection.execute(CORRECT_PRESSES, {"ids": list(fresh)})
 
+    async def add_annotations(self, annotations: Sequence[ClickAnnotated]) -> None:
+        """Store the annotations that are not there yet, and merge them into their presses."""
+        async with self._database.begin() as connection:
+            await connection.execute(LOCK_FOR_OTHERS)
+            columns = {
+                "ids": [each.id for each in annotations],
+                "click_ids": [each.click_id for each in annotations],
+                "at": [each.at for each in annotations],
+                "metadata": [_json(each.metadata) for each in annotations],
+            }
+            fresh = (await connection.execute(ADD_ANNOTATIONS, columns)).scalars().all()
+            if fresh:
+                await connection.execute(ANNOTATE_PRESSES, {"click_ids": list(set(fresh))})
+
     async def newest(
-        self, *, user_id: UUID | None, promo_id: str | None, before: tuple[datetime, UUID] | None, limit: int
+        self,
+        *,
+        user_id: UUID | None,
+        promo_id: str | None,
+        since: datetime | None,
+        until: datetime | None,
+        before: Place | None,
+        limit: int,
     ) -> list[ClickView]:
         """Return up to `limit` presses, newest first, behind the place `before`."""
         click = marketing_clicks.c
@@ -81,13 +107,30 @@ class Clicks:
             statement = statement.where(click.user_id == user_id)
         if promo_id is not None:
             statement = statement.where(click.promo_id == promo_id)
+        if since is not None:
+            statement = statement.where(click.clicked_at >= since)
+        if until is not None:
+            statement = statement.where(click.clicked_at < until)
         if before is not None:
             statement = statement.where(tuple_(click.clicked_at, click.id) < before)
-        return [ClickView.model_validate(dict(row)) for row in await self._database.rows(statement)]
+        return [_view(row) for row in await self._database.rows(statement)]
 
-    async def sums(self, promo_id: str | None) -> list[PromoClicks]:
+    async def one(self, click_id: UUID) -> ClickView | None:
+        """Return a press."""
+        statement = select(marketing_clicks).where(marketing_clicks.c.id == click_id)
+        row = await self._database.row(statement)
+        return None if row is None else _view(row)
+
+    async def has_annotation(self, annotation_id: UUID) -> bool:
+        """Say whether an annotation is merged into its press."""
+        statement = select(click_annotations.c.id).where(click_annotations.c.id == annotation_id)
+        return await self._database.row(statement) is not None
+
+    async def sums(
+        self, promo_id: str | None, since: datetime | None = None, until: datetime | None = None
+    ) -> list[PromoClicks]:
         """Return the sums of a promo (zeros where it has no press), or of up to 1,000 promos."""
-        rows = await self._database.rows(SUMS, promo_id=promo_id)
+        rows = await self._database.rows(SUMS, promo_id=promo_id, since=since, until=until)
         sums = [PromoClicks.model_validate(dict(row)) for row in rows]
         if promo_id is not None and not sums:
             return [
@@ -96,6 +139,38 @@ class Clicks:
                 )
             ]
         return sums
+
+    async def posts(
+        self,
+        *,
+        promo_id: str | None,
+        schedule_id: UUID | None,
+        since: datetime | None,
+        until: datetime | None,
+        before: Place | None,
+        limit: int,
+    ) -> list[PostClicks]:
+        """Return up to `limit` posted messages with their presses, newest first, behind `before`."""
+        before_at, before_key = before or (None, None)
+        rows = await self._database.rows(
+            POSTS, promo_id=promo_id, schedule_id=schedule_id, since=since, until=until,
+            before_at=before_at, before_key=before_key, limit=limit,
+        )  # fmt: skip
+        return [PostClicks.model_validate(dict(row)) for row in rows]
+
+    async def series(
+        self, starts: Sequence[datetime], until: datetime, promo_id: str | None
+    ) -> list[ClicksPoint]:
+        """Return the sums between one start and the next; the last ends at `until`."""
+        rows = await self._database.rows(SERIES, starts=list(starts), until=until, promo_id=promo_id)
+        return [
+            ClicksPoint.model_validate({"start": start, **row})
+            for start, row in zip(starts, rows, strict=True)
+        ]
+
+
+def _view(row: RowMapping) -> ClickView:
+    return ClickView.model_validate(dict(row))
 
 
 def _json(metadata: Mapping[str, object] | None) -> str | None:

@@ -3,7 +3,8 @@
 The promo of a press is a function of the press and of all posts: that of the delivery it names (if the
 payload is that delivery's), else that of the payload's latest post before the press, else that of the
 payload's first post, else the payload itself. A press asks for it when it is stored; a post asks again
-for the presses whose answer it may change.
+for the presses whose answer it may change. Likewise the metadata of a press is its own with those of all
+its annotations over it.
 """
 
 from sqlalchemy import text
@@ -22,10 +23,17 @@ coalesce(
     press.payload)
 """
 
-# Presses run beside each other; a post waits for them and they for it, or neither would see the other.
+_NOTES_OF_PRESS = """
+(SELECT jsonb_object_agg(note.key, note.value ORDER BY annotation.at, annotation.id)
+ FROM click_annotations AS annotation, jsonb_each(annotation.metadata) AS note
+ WHERE annotation.click_id = press.id)
+"""
+
+# Presses run beside each other; a post or an annotation waits for them and they for it, or neither would
+# see the other.
 _PROJECTION_LOCK = 0x636C69636B73  # "clicks"
 LOCK_FOR_PRESSES = text(f"SELECT pg_advisory_xact_lock_shared({_PROJECTION_LOCK})")
-LOCK_FOR_POSTS = text(f"SELECT pg_advisory_xact_lock({_PROJECTION_LOCK})")
+LOCK_FOR_OTHERS = text(f"SELECT pg_advisory_xact_lock({_PROJECTION_LOCK})")
 
 # In the order of ids, so that two batches with the same presses cannot wait for each other.
 ADD_PRESSES = text(f"""
@@ -41,7 +49,10 @@ WITH press AS (
 stored AS (
     INSERT INTO marketing_clicks (id, user_id, promo_id, cta_text, chat_id, message_id, source, metadata,
                                   clicked_at, bot, payload, delivery_id)
-    SELECT id, user_id, {_PROMO_OF_PRESS}, cta_text, chat_id, message_id, source, CAST(metadata AS jsonb),
+    SELECT id, user_id, {_PROMO_OF_PRESS}, cta_text, chat_id, message_id, source,
+           coalesce(nullif(coalesce(CAST(metadata AS jsonb), '{{}}') || coalesce({_NOTES_OF_PRESS}, '{{}}'),
+                           '{{}}'),
+                    CAST(metadata AS jsonb)),
            clicked_at, bot, payload, delivery_id
     FROM press ORDER BY id
     ON CONFLICT (id) DO NOTHING
@@ -50,7 +61,7 @@ stored AS (
 SELECT promo_id, EXISTS (SELECT FROM posts WHERE posts.promo_id = stored.promo_id) AS posted,
        count(*) AS presses
 FROM stored GROUP BY promo_id
-""")  # noqa: S608 - the only thing put into it is the expression above
+""")  # noqa: S608 - the only things put into it are the expressions above
 
 ADD_POSTS = text("""
 INSERT INTO posts (id, delivery_id, promo_id, payload, bot, chat_id, message_id, schedule_id, slot, posted_at)
@@ -92,29 +103,17 @@ FROM answer
 WHERE click.id = answer.id AND click.promo_id IS DISTINCT FROM answer.promo_id
 """)  # noqa: S608 - the only thing put into it is the expression above
 
-# Deep links are a series of their own: they follow a press, and would count it twice. Payloads that no
-# promo has are a user's words: only the most pressed of them are answered.
-SUMS = text("""
-WITH pressed AS (
-    SELECT promo_id,
-        count(*) FILTER (WHERE source <> 'deep_link') AS clicks,
-        count(DISTINCT user_id) FILTER (WHERE source <> 'deep_link') AS unique_users,
-        count(*) FILTER (WHERE source <> 'deep_link' AND metadata->>'conversion' = 'completed') AS completed,
-        count(*) FILTER (WHERE source = 'deep_link') AS deep_links
-    FROM marketing_clicks
-    WHERE CAST(:promo_id AS text) IS NULL OR promo_id = :promo_id
-    GROUP BY promo_id
-),
-posted AS (
-    SELECT promo_id, count(DISTINCT delivery_id) AS posts
-    FROM posts
-    WHERE CAST(:promo_id AS text) IS NULL OR promo_id = :promo_id
-    GROUP BY promo_id
-)
-SELECT promo_id, coalesce(clicks, 0) AS clicks, coalesce(unique_users, 0) AS unique_users,
-    coalesce(CAST(completed AS float8) / nullif(clicks, 0), 0) AS conversion_rate,
-    coalesce(deep_links, 0) AS deep_links, coalesce(posts, 0) AS posts
-FROM pressed FULL JOIN posted USING (promo_id)
-ORDER BY (posts IS NULL), clicks + deep_links DESC NULLS LAST, promo_id
-LIMIT 1000
+ADD_ANNOTATIONS = text("""
+INSERT INTO click_annotations (id, click_id, at, metadata)
+SELECT id, click_id, at, CAST(metadata AS jsonb) FROM unnest(
+    CAST(:ids AS uuid[]), CAST(:click_ids AS uuid[]), CAST(:at AS timestamptz[]), CAST(:metadata AS text[])
+) AS annotation (id, click_id, at, metadata)
+ON CONFLICT (id) DO NOTHING
+RETURNING click_id
 """)
+
+# Whatever an annotation once put there, all annotations together put over it: the press's own is not needed.
+ANNOTATE_PRESSES = text(f"""
+UPDATE marketing_clicks AS press SET metadata = coalesce(press.metadata, '{{}}') || {_NOTES_OF_PRESS}
+WHERE press.id = ANY(CAST(:click_ids AS uuid[]))
+""")  # noqa: S608 - the only thing put into it is the expression above

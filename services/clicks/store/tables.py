@@ -46,7 +46,19 @@ posts = Table(
     Column("posted_at", DateTime(timezone=True), nullable=False),
     Index("posts_delivery", "delivery_id", "posted_at", "id"),
     Index("posts_payload", "payload", "posted_at", "id"),
-    Index("posts_promo", "promo_id", "posted_at"),
+    Index("posts_promo", "promo_id", "posted_at", "delivery_id"),
+    Index("posts_schedule", "schedule_id", "posted_at", "delivery_id"),
+    Index("posts_time", "posted_at", "delivery_id"),
+)
+
+click_annotations = Table(
+    "click_annotations",
+    metadata,
+    Column("id", Uuid, primary_key=True),  # the event's id
+    Column("click_id", Uuid, nullable=False),  # may come before its press, when both are told again
+    Column("at", DateTime(timezone=True), nullable=False),
+    Column("metadata", JSONB, nullable=False),
+    Index("click_annotations_click", "click_id", "at", "id"),
 )
 
 bus_attempts = attempts_table(metadata)

@@ -1,4 +1,4 @@
-"""Reads of the API: promos, their log, clicks, and the state of the whole."""
+"""Reads of the API: promos, their log, and the state of the whole."""
 
 import asyncio
 
@@ -9,13 +9,9 @@ from services.gateway.api.asking import Call, answer
 from services.gateway.api.route import Route
 from services.gateway.domain.roles import KeyRole
 from shared.queries import (
-    ClickPage,
-    CountClicks,
-    ListClicks,
     ListPromoLog,
     ListPromos,
     ListSchedules,
-    PromoClicksList,
     PromoList,
     PromoLogPage,
 )
@@ -29,16 +25,6 @@ async def list_promos(call: Call) -> web.Response:
 async def list_promo_log(call: Call) -> web.Response:
     """Answer with a page of the promo log, newest first."""
     return await call.ask(call.query(ListPromoLog))
-
-
-async def list_clicks(call: Call) -> web.Response:
-    """Answer with a page of presses, newest first."""
-    return await call.ask(call.query(ListClicks))
-
-
-async def count_clicks(call: Call) -> web.Response:
-    """Answer with the sums of one promo, or of all."""
-    return await call.ask(call.query(CountClicks))
 
 
 async def status(call: Call) -> web.Response:
@@ -59,7 +45,5 @@ async def status(call: Call) -> web.Response:
 ROUTES = (
     Route("GET", "/promos", KeyRole.SERVICE, list_promos, {200: PromoList}),
     Route("GET", "/promo-log", KeyRole.SERVICE, list_promo_log, {200: PromoLogPage}, query=ListPromoLog),
-    Route("GET", "/clicks", KeyRole.SERVICE, list_clicks, {200: ClickPage}, query=ListClicks),
-    Route("GET", "/clicks/stats", KeyRole.SERVICE, count_clicks, {200: PromoClicksList}, query=CountClicks),
     Route("GET", "/status", KeyRole.SERVICE, status, {200: Status}),
 )

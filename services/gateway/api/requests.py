@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from uuid import UUID
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+import orjson
 from pydantic import (
     AfterValidator,
     AwareDatetime,
@@ -26,6 +27,7 @@ MOST_RECIPIENTS = 10_000
 MOST_VARIABLES = 100
 LONGEST_VARIABLE = 4096
 MOST_METADATA = 50
+MOST_METADATA_BYTES = 16_384
 _EMAIL = re.compile(r"[^@\s\x00-\x1f<>\",;]{1,64}@[^@\s\x00-\x1f<>\",;]{1,189}")
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*", re.ASCII)
 _BASE64URL = re.compile(r"[A-Za-z0-9_-]+=*", re.ASCII)
@@ -195,6 +197,20 @@ class RecipientIn(Strict):
     language: Annotated[str, AfterValidator(_language)] | None = None
     time_zone: Annotated[str, AfterValidator(_time_zone)] | None = None
     opted_out: bool | None = None
+
+
+def _small(value: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    if len(orjson.dumps(value)) > MOST_METADATA_BYTES:
+        raise ValueError(f"at most {MOST_METADATA_BYTES} bytes of JSON")
+    return value
+
+
+class ClickIn(Strict):
+    """What became known of a press: merged into its metadata key by key."""
+
+    metadata: Annotated[
+        dict[str, JsonValue], Field(min_length=1, max_length=MOST_METADATA), AfterValidator(_small)
+    ]
 
 
 class PushSubscriptionIn(PushSubscription):

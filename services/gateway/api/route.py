@@ -36,6 +36,7 @@ class Named:
 
 NAMED: Mapping[str, Named] = {
     "campaign_id": Named("campaign"),
+    "click_id": Named("click"),
     "message_id": Named("message"),
     "promo_id": Named("promo", Slug),
     "schedule_id": Named("schedule", Literal["default"] | UUID),

@@ -1,6 +1,6 @@
 """Every route of the API under /api/v1: each module declares its own, beside what answers it."""
 
-from services.gateway.api import campaigns, messages, reads, recipients, schedules, trial
+from services.gateway.api import campaigns, clicks, messages, reads, recipients, schedules, trial
 from services.gateway.api.route import Route
 
 ROUTES: tuple[Route, ...] = (
@@ -8,6 +8,7 @@ ROUTES: tuple[Route, ...] = (
     *trial.ROUTES,
     *recipients.ROUTES,
     *campaigns.ROUTES,
+    *clicks.ROUTES,
     *reads.ROUTES,
     *schedules.ROUTES,
 )
