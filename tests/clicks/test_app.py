@@ -28,7 +28,7 @@ async def test_presses_become_answers(
     async with (
         app(settings, service),
         Bus.open(prepared_nats.url, service="test") as bus,
-        asyncio.timeout(20),
+        asyncio.timeout(60),
     ):
         delivery_id = ids.derived("delivery", 1)
         await bus.publish(press(1, 1, delivery_id=delivery_id))

@@ -113,7 +113,7 @@ async def test_a_folder_is_opened_again(tmp_path: Path) -> None:
 
 async def test_a_stop_waits_for_nobody(tmp_path: Path) -> None:
     """Open connections are cut, so that Ctrl-C ends a stack at once."""
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(60):
         async with Postgres.open(tmp_path, ephemeral=True) as postgres:
             connection = await asyncpg.connect(postgres.url)
             sleeping = asyncio.create_task(connection.fetchval("SELECT pg_sleep(60)"))

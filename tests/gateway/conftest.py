@@ -206,7 +206,7 @@ class Gateway:
 
     async def eventually(self, event_class: type[EventT], count: int = 1) -> list[EventT]:
         """Return the distinct events of a class that came into the streams, once there are that many."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while len(found := self.published(event_class)) < count:
                 await asyncio.sleep(0.02)
         return found
@@ -218,7 +218,7 @@ class Gateway:
     async def logged(self, update_id: int) -> dict[str, Any]:
         """Return the update's line in the log, once it is settled."""
         statement = text("SELECT * FROM telegram_webhooks WHERE update_id = :id AND status <> 'received'")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while (row := await self.database.row(statement, id=update_id)) is None:
                 await asyncio.sleep(0.02)
         return dict(row)

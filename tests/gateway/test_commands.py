@@ -70,7 +70,7 @@ async def test_start_greets_and_registers(gateway: Any) -> None:
     assert (reply.address.telegram_chat_id, reply.reply_to_message_id) == (5, None)
     assert (await gateway.logged(1))["command"] == "start"
     user = ids.user_of_telegram(5)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while user not in gateway.peers.recipients:
             await asyncio.sleep(0.02)
     known = gateway.peers.recipients[user]
@@ -209,12 +209,12 @@ async def test_people_are_told_to_senders_again_when_they_change(gateway: Any) -
     data = f"p1.vip.{ids.to_short(ids.derived('delivery', 1))}"
     assert (await gateway.hook(gateway.press(1, data)))[0] == 200
     user = ids.user_of_telegram(5)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while user not in gateway.peers.recipients:
             await asyncio.sleep(0.02)
     assert gateway.peers.recipients[user].telegram_chat_id is None
     await reply_to(gateway, gateway.message(2, "/start"))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while gateway.peers.recipients[user].telegram_chat_id is None:
             await asyncio.sleep(0.02)
     assert gateway.peers.recipients[user].bot == "default"
@@ -226,7 +226,7 @@ async def test_people_are_told_to_senders_again_when_they_change(gateway: Any) -
 
 async def test_commands_are_published_to_telegram(gateway: Any, telegram: Any) -> None:
     """Everybody is shown what everybody may use, and the table says what was published."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not (
             rows := await gateway.database.rows(text("SELECT * FROM telegram_commands ORDER BY name"))
         ):

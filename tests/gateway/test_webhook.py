@@ -15,7 +15,7 @@ DATA = f"p1.premium.{ids.to_short(DELIVERY)}"
 
 async def known_by_name(gateway: Any) -> None:
     """Wait until the gateway has learned the bot's name."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while "url" not in (await gateway.hook(gateway.press(1, DATA)))[1]:
             await asyncio.sleep(0.02)
 

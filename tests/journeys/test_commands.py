@@ -14,7 +14,7 @@ import pytest
 
 from tests.journeys.conftest import World, environment, start, stop
 
-pytestmark = [pytest.mark.xdist_group("commands"), pytest.mark.timeout(150)]
+pytestmark = [pytest.mark.xdist_group("commands"), pytest.mark.timeout(300)]
 
 
 def _run(*arguments: str, folder: Path, **more: str) -> "subprocess.CompletedProcess[str]":

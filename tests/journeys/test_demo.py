@@ -9,7 +9,7 @@ import pytest
 
 from tests.journeys.conftest import environment
 
-pytestmark = [pytest.mark.xdist_group("demo"), pytest.mark.timeout(150)]
+pytestmark = [pytest.mark.xdist_group("demo"), pytest.mark.timeout(300)]
 
 
 def _demo(*arguments: str) -> tuple[int, dict[str, Any]]:

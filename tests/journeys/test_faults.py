@@ -14,7 +14,7 @@ import pytest
 
 from tests.journeys.conftest import World
 
-pytestmark = [pytest.mark.xdist_group("journeys"), pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.xdist_group("journeys"), pytest.mark.timeout(300)]
 
 
 async def _press_many(world: World, first: int, count: int) -> list[int]:

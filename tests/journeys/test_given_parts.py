@@ -14,7 +14,7 @@ from devstack.telegram import Telegram
 from tests.journeys.conftest import Running, World, start, stop
 from tests.servers import AnyNats, AnyPostgres
 
-pytestmark = [pytest.mark.xdist_group("commands"), pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.xdist_group("commands"), pytest.mark.timeout(300)]
 
 TOKEN = "7654321:abcdefghijklmnopqrstuvwxyz0123456789"
 

@@ -10,7 +10,7 @@ import pytest
 
 from tests.journeys.conftest import World
 
-pytestmark = [pytest.mark.xdist_group("journeys"), pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.xdist_group("journeys"), pytest.mark.timeout(300)]
 
 ALERT = {
     "instrument": "EUR/USD", "side": "BUY", "entry_price": "1.0850", "current_price": "1.0790",

@@ -113,7 +113,7 @@ async def test_a_schedule_in_another_replica_s_hands_is_left_to_it(
     settled: Schedules, clock: Clock, world: World, database: Database
 ) -> None:
     """A replica neither waits for a schedule that another one decides or stops, nor decides beside it."""
-    async with database.begin() as other, asyncio.timeout(5):
+    async with database.begin() as other, asyncio.timeout(60):
         await other.execute(text("SELECT FROM schedules FOR UPDATE"))
         await clock.tick()
         assert world.events == []
@@ -130,7 +130,7 @@ async def test_a_decision_in_another_replica_s_hands_is_announced_by_it(
     with pytest.raises(ConnectionResetError):
         await clock.tick()
     world.events.clear()
-    async with database.begin() as other, asyncio.timeout(5):
+    async with database.begin() as other, asyncio.timeout(60):
         await other.execute(text("SELECT FROM slots FOR UPDATE"))
         await clock.tick()
         assert world.events == []
@@ -175,7 +175,7 @@ async def test_an_outage_ends_in_the_post(settled: Schedules, clock: Clock, worl
     """While the broker is away the clock keeps trying; it does not end, and posts once it is back."""
     world.fails = 1
     running = asyncio.create_task(clock.run())
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while len(world.of(PromoDue)) < 2:
             await asyncio.sleep(0.02)
     running.cancel()
@@ -186,7 +186,7 @@ async def test_the_unforeseen_ends_the_clock(settled: Schedules, clock: Clock, d
     """An error that is no outage is not slept over: the process ends and is seen to."""
     await database.execute(text("DROP TABLE slots CASCADE"))
     with pytest.raises(Exception, match="slots"):
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await clock.run()
 
 

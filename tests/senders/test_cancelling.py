@@ -49,7 +49,7 @@ async def test_what_is_under_way_is_not_sent_again(house: Any) -> None:
     house.telegram.cloud.faults.add("late_success", method="sendMessage", seconds=0.4)
     event = house.asked()
     sending = asyncio.create_task(house.handle(event))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while await house.database.value(_SENDING) == 0:
             await asyncio.sleep(0.005)
     assert await cancel(house, event.id) is State.PENDING

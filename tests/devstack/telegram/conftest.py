@@ -93,7 +93,7 @@ class Receiver:
 
     async def wait_for(self, count: int) -> list[dict[str, Any]]:
         """Return the updates once there are that many."""
-        async with asyncio.timeout(10), self.arrived:
+        async with asyncio.timeout(60), self.arrived:
             await self.arrived.wait_for(lambda: len(self.got) >= count)
         return self.updates
 

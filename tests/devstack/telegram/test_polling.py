@@ -38,7 +38,7 @@ async def test_poll_waits_for_an_update(street: Any) -> None:
     await asyncio.sleep(0.1)
     assert not poll.done()
     await _say(street, "now")
-    (update,) = await asyncio.wait_for(poll, 2)
+    (update,) = await asyncio.wait_for(poll, 60)
     assert update["message"]["text"] == "now"
 
 
@@ -54,13 +54,13 @@ async def test_newer_poll_ends_the_older(street: Any) -> None:
     older = asyncio.create_task(street.call("getUpdates", timeout=20))
     await asyncio.sleep(0.1)
     newer = asyncio.create_task(street.call("getUpdates", timeout=20))
-    told = await asyncio.wait_for(older, 2)
+    told = await asyncio.wait_for(older, 60)
     assert (told["error_code"], told["description"]) == (
         409,
         "Conflict: terminated by other getUpdates request; make sure that only one bot instance is running",
     )
     await _say(street, "x")
-    assert len((await asyncio.wait_for(newer, 2))["result"]) == 1
+    assert len((await asyncio.wait_for(newer, 60))["result"]) == 1
 
 
 async def test_webhook_and_polling_exclude_each_other(street: Any, receiver: Any) -> None:

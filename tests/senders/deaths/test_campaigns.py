@@ -92,7 +92,7 @@ async def test_broken_connections_are_doubts_and_not_duplicates(street: Street) 
 
 async def _answers(bus: Bus) -> None:
     """Wait until senders answers."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while True:
             try:
                 await bus.ask(GetCampaign(campaign_id=uuid4()), timeout=1)
