@@ -1,6 +1,6 @@
 # Carillon's front door for people; `.ci/run` is the one for machines.
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo env test test-slow coverage compose-test bench lint format types walls check constraints clean
+.PHONY: help setup run demo env test test-slow coverage covered compose-test bench lint format types walls check constraints clean
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -8,6 +8,8 @@ INSTALLED := $(VENV)/.installed
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 WORKERS ?= 4
 CONTAINERS := $(filter containers,$(STACK))
+# COVERAGE=yes measures every process that the tests start, and adds to what was measured before.
+COVERED := $(if $(COVERAGE),--cov --cov-append --cov-report=)
 INTEGRATION := $(addprefix tests/,clicks deploy gateway scheduler senders shared)
 
 help:  ## Show this list
@@ -43,22 +45,24 @@ env: $(INSTALLED)  ## Write .env for docker compose, with keys and passwords mad
 
 test: $(INSTALLED)  ## Run the tests on embedded servers (options: PYTEST_ARGS="tests/clicks -k press", STACK=containers)
 	@echo "Running the $(if $(CONTAINERS),integration tests on containers,tests on embedded servers)"
-	@"$(PY)" -m pytest -n logical --maxprocesses $(WORKERS) --dist loadgroup -m "not slow and not containers" \
+	@"$(PY)" -m pytest -n logical --maxprocesses $(WORKERS) --dist loadgroup -m "not slow and not containers" $(COVERED) \
 	    $(if $(CONTAINERS),$(INTEGRATION) tests/journeys/test_given_parts.py) $(PYTEST_ARGS)
 
 test-slow: $(INSTALLED)  ## Run the tests that take their time: broken demos, clocks that jump
 	@echo "Running the slow tests"
-	@"$(PY)" -m pytest -n logical --maxprocesses 2 --dist load -m "slow and not containers" $(PYTEST_ARGS)
+	@"$(PY)" -m pytest -n logical --maxprocesses 2 --dist load -m "slow and not containers" $(COVERED) \
+	    $(PYTEST_ARGS)
 
 compose-test: $(INSTALLED)  ## Try the containers for real: build, flow, kill each, down and up (needs a Docker engine)
 	@echo "Trying the containers; this takes five to ten minutes"
 	@"$(PY)" -m pytest -p no:cacheprovider -m containers tests/containers $(PYTEST_ARGS)
 
 coverage: $(INSTALLED)  ## Run the tests, slow ones too, and measure every process that they start (at least 90 %)
-	@echo "Running the tests, slow ones too, with their coverage measured"
 	@"$(PY)" -m coverage erase
-	@"$(PY)" -m pytest -n logical --maxprocesses $(WORKERS) --dist loadgroup -m "not containers" --cov --cov-report= \
-	    tests/journeys $(INTEGRATION) $(PYTEST_ARGS)
+	@$(MAKE) --no-print-directory test test-slow COVERAGE=yes
+	@$(MAKE) --no-print-directory covered
+
+covered: $(INSTALLED)  ## Show what the tests have covered since `make coverage` or COVERAGE=yes began
 	@"$(PY)" -m coverage report
 
 bench: $(INSTALLED)  ## Measure beside raw limits and rivals, and write bench/README.md (options: ARGS="presses")
