@@ -4,5 +4,5 @@ Consumes: UpdateReceived (`gateway_updates`), ButtonClicked (`gateway_presses`).
 Publishes: UpdateReceived, ButtonClicked, MessageRequested.
 Answers: nothing.
 Stores: projection `telegram_webhooks` (the update log); state `telegram_users`, `telegram_commands`,
-    `api_keys`, `idempotency_keys`, `bus_attempts`.
+    `api_keys`, `api_key_rates`, `idempotency_keys`, `bus_attempts`.
 """

@@ -12,6 +12,7 @@ from services.gateway import handlers
 from services.gateway.api import Door, Templates, Webhook, application, serve
 from services.gateway.bot import Commands, Menu, every_command
 from services.gateway.domain.bots import DoorBot
+from services.gateway.domain.keys import Rate
 from services.gateway.settings import GatewaySettings
 from services.gateway.store import Idempotency, Keys, PublishedCommands, UpdateLog, Users
 from shared import tasks, telemetry
@@ -59,7 +60,7 @@ async def app(settings: GatewaySettings, service: Service) -> AsyncIterator[None
             consuming(bus, Attempts(database), bots, users, update_log, announcer.wake),
             serve(
                 application(
-                    Door(bus, Keys(database), idempotency, Templates(bus), bots, service, utc_now),
+                    door(settings, bus, database, idempotency, bots, service),
                     Webhook(
                         bus,
                         bots,
@@ -72,6 +73,20 @@ async def app(settings: GatewaySettings, service: Service) -> AsyncIterator[None
             ),
         ):
             yield
+
+
+def door(
+    settings: GatewaySettings,
+    bus: Bus,
+    database: Database,
+    idempotency: Idempotency,
+    bots: Mapping[str, DoorBot],
+    service: Service,
+) -> Door:
+    """Return what the API needs."""
+    rate = Rate(settings.api_per_second, settings.api_burst) if settings.api_per_second else None
+    origins = frozenset(settings.cors_origins)
+    return Door(bus, Keys(database), idempotency, Templates(bus), bots, service, utc_now, rate, origins)
 
 
 def utc_now() -> datetime:

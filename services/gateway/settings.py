@@ -1,6 +1,7 @@
 """What gateway takes from the environment."""
 
 import ipaddress
+import re
 from typing import Annotated, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
@@ -11,6 +12,7 @@ from shared.links import LinkSettings
 from shared.settings import check_url, integers
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+_ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:\d{1,5})?", re.ASCII)
 
 
 def networks(value: object) -> object:
@@ -23,6 +25,16 @@ def networks(value: object) -> object:
         raise ValueError(
             "expected networks separated by commas, such as 149.154.160.0/20,2001:db8::/32"
         ) from None
+
+
+def origins(value: object) -> object:
+    """Read origins from text, separated by commas; raises ValueError saying what is expected."""
+    if not isinstance(value, str):
+        return value
+    found = tuple(part.strip() for part in value.split(",") if part.strip())
+    if not all(_ORIGIN.fullmatch(each) for each in found):
+        raise ValueError("expected origins separated by commas, such as https://app.example.com")
+    return found
 
 
 def _people(value: tuple[int, ...]) -> tuple[int, ...]:
@@ -47,6 +59,14 @@ class GatewaySettings(BotSettings, LinkSettings):
     owner_telegram_ids: Annotated[
         tuple[int, ...], NoDecode, BeforeValidator(integers), AfterValidator(_people)
     ] = ()
+    api_per_second: float = Field(
+        default=100.0, ge=0, le=100_000, allow_inf_nan=False, description="a number of calls, 0 for no limit"
+    )
+    """How often one key may be used, whichever replica it calls."""
+    api_burst: int = Field(default=200, ge=1, le=1_000_000, description="a number of calls")
+    """How many calls of one key may come at once after a rest."""
+    cors_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(origins)] = ()
+    """From which origins pages in a browser may call the API; empty, from none."""
     update_text_days: float = Field(
         default=30.0, ge=0, le=36_500, allow_inf_nan=False, description="a number of days, 0 to keep no text"
     )

@@ -341,6 +341,13 @@ def settings(prepared_nats: Nats, database_url: str, telegram: Telegram, wire: W
 
 
 @pytest.fixture
+async def http() -> AsyncIterator[aiohttp.ClientSession]:
+    """Open a client of the test's own."""
+    async with aiohttp.ClientSession() as opened:
+        yield opened
+
+
+@pytest.fixture
 async def gateway(
     settings: GatewaySettings, keys: dict[KeyRole, str], database: Database, bus: Bus, peers: Peers,
     prepared_nats: Nats, wire: Wire,

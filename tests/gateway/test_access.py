@@ -1,15 +1,21 @@
 """Who may call what, and how errors look."""
 
+import asyncio
 import secrets
 from typing import Any
 
+import aiohttp
 import pytest
 from sqlalchemy import text
 
 from services.gateway.api.routes import ROUTES, Route
+from services.gateway.app import app
+from services.gateway.domain.keys import Rate
 from services.gateway.domain.roles import KeyRole
-from services.gateway.store import Keys, UnknownKey
+from services.gateway.settings import GatewaySettings
+from services.gateway.store import ApiKey, Keys, TooOften, UnknownKey
 from shared import ids
+from shared.service import Service
 
 SOME_ID = str(ids.derived("anybody"))
 MATRIX = {
@@ -106,6 +112,62 @@ async def test_keys_are_hashed_used_and_revoked(gateway: Any) -> None:
         await keys.revoke_key(ids.derived("no key"))
 
 
+async def test_a_key_is_used_so_often_and_no_more(database: Any) -> None:
+    """A key's limit is one for all replicas: so many calls at once, then as many as time brings."""
+    one, other = Keys(database), Keys(database)
+    _, key = await one.create_key(secrets.token_bytes(32), "ci", KeyRole.SERVICE)
+    _, neighbour = await one.create_key(secrets.token_bytes(32), "other", KeyRole.SERVICE)
+    rate = Rate(0.001, 3)
+    for keys in (one, other, one):
+        assert await keys.use_key(key, rate)
+    with pytest.raises(TooOften) as refused:
+        await other.use_key(key, rate)
+    assert 500 < refused.value.seconds <= 1000
+    assert await other.use_key(neighbour, rate)
+    assert await one.use_key(key), "without a limit it is not asked for"
+    assert await one.use_key(key, Rate(1e5, 900_000_000)), "time, not refusals, is what it waits for"
+
+
+async def test_many_calls_at_once(database: Any) -> None:
+    """Calls at the same moment cannot share a place."""
+    keys = Keys(database)
+    _, key = await keys.create_key(secrets.token_bytes(32), "ci", KeyRole.SERVICE)
+    done = await asyncio.gather(
+        *(keys.use_key(key, Rate(0.001, 5)) for _ in range(20)), return_exceptions=True
+    )
+    assert sum(isinstance(each, ApiKey) for each in done) == 5
+    assert sum(isinstance(each, TooOften) for each in done) == 15
+
+
+async def test_too_many_calls(
+    settings: GatewaySettings, keys: dict[KeyRole, str], peers: Any, http: aiohttp.ClientSession
+) -> None:
+    """A key beyond its limit gets 429 and when to come back; browsers may read what their origin may."""
+    limited = settings.model_copy(
+        update={"api_per_second": 0.01, "api_burst": 1, "cors_origins": ("https://app.example",)}
+    )
+    headers = {"Authorization": f"Bearer {keys[KeyRole.SERVICE]}", "Origin": "https://app.example"}
+    async with app(limited, Service("gateway")):
+        url = f"http://{limited.listen}/api/v1/recipients/{SOME_ID}"
+        async with http.get(url, headers=headers) as response:
+            assert response.status == 404
+        async with http.get(url, headers=headers) as response:
+            problem = await response.json(content_type="application/problem+json")
+            assert (response.status, problem["status"]) == (429, 429)
+            assert 1 <= int(response.headers["Retry-After"]) <= 100
+            assert response.headers["Access-Control-Allow-Origin"] == "https://app.example"
+            assert "Retry-After" in response.headers["Access-Control-Expose-Headers"]
+        asks = {"Origin": "https://app.example", "Access-Control-Request-Method": "PUT"}
+        async with http.options(url, headers=asks) as response:
+            assert response.status == 204
+            assert "PUT" in response.headers["Access-Control-Allow-Methods"]
+            assert "Authorization" in response.headers["Access-Control-Allow-Headers"]
+        async with http.options(url, headers={**asks, "Origin": "https://evil.example"}) as response:
+            assert response.status == 204
+            assert not any(name.startswith("Access-Control") for name in response.headers)
+            assert response.headers["Vary"] == "Origin"
+
+
 WRONG = [
     ("GET", "/", 404),
     ("GET", "/api/v1/nothing", 404),
@@ -113,6 +175,11 @@ WRONG = [
     ("GET", "/api/v1/messaging/test", 405),
     ("POST", "/healthz", 405),
     ("GET", "/telegram//webhook", 404),
+    ("GET", "/telegram/default/webhook", 405),
+    ("POST", "/telegram/nobody/webhook", 404),
+    ("PROPFIND", "/api/v1/promos", 405),
+    ("TRACE", "/api/v1/promos", 405),
+    ("OPTIONS", "/api/v1/nothing", 404),
 ]
 
 
@@ -130,6 +197,16 @@ async def test_errors_are_problems(gateway: Any) -> None:
             assert response.headers["Cache-Control"] == "no-store"
             assert "aiohttp" not in response.headers["Server"]
             assert ("Allow" in response.headers) == (expected == 405)
+    # What the server refuses by itself, before any route, looks the same.
+    for path in ("/api/v1/promos", "/nothing"):
+        async with gateway.http.get(gateway.url + path, headers={"Expect": "a miracle"}) as response:
+            problem = await response.json(content_type="application/problem+json")
+            assert (response.status, problem["status"]) == (417, 417)
+            assert response.headers["Referrer-Policy"] == "no-referrer"
+    asks = {"Origin": "https://a.example", "Access-Control-Request-Method": "GET"}
+    async with gateway.http.options(f"{gateway.url}/api/v1/promos", headers=asks) as response:
+        assert (response.status, response.headers["Allow"]) == (204, "GET, HEAD, OPTIONS")
+        assert not any(name.startswith("Access-Control") for name in response.headers)
 
 
 async def test_operators_doors(gateway: Any) -> None:

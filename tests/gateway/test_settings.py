@@ -47,6 +47,8 @@ def test_without_bots(monkeypatch: pytest.MonkeyPatch) -> None:
             "149.154.160.1/20",
             "TELEGRAM_IP_ALLOWLIST is '149.154.160.1/20'; expected",
         ),
+        ("CORS_ORIGINS", "https://a.b/x", "CORS_ORIGINS is 'https://a.b/x'; expected origins"),
+        ("API_PER_SECOND", "-1", "API_PER_SECOND is '-1'; expected a number of calls"),
         ("TRUSTED_PROXIES", "proxy", "TRUSTED_PROXIES is 'proxy'; expected networks"),
         ("OWNER_TELEGRAM_IDS", "7", "OWNER_TELEGRAM_IDS is '7'; expected a JSON array"),
         ("OWNER_TELEGRAM_IDS", "[-7]", "OWNER_TELEGRAM_IDS is '[-7]'; expected Telegram ids of people"),

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 from services.gateway.api.problems import Problem, errors_of, invalid
 from services.gateway.api.route import ADAPTERS, NAMED, Route
 from services.gateway.domain.bots import DoorBot
+from services.gateway.domain.keys import Rate
 from services.gateway.domain.reading import NotJson, is_deep, read_json
 from services.gateway.store import ApiKey, Idempotency, Keys
 from shared import ids
@@ -40,6 +41,10 @@ class Door:
     bots: Mapping[str, DoorBot]
     service: Service
     now: Callable[[], datetime]
+    rate: Rate | None = None
+    """How often a key may be used; None for no limit."""
+    origins: frozenset[str] = frozenset()
+    """The web pages' origins that browsers may call the API from."""
 
 
 @dataclass(frozen=True)

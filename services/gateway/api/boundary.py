@@ -1,4 +1,4 @@
-"""The outermost boundary of every request: a server span, errors as problems, headers, and a count."""
+"""The outermost boundary of every request: a server span, errors as problems, and a count."""
 
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
@@ -12,13 +12,6 @@ from shared import metrics, telemetry
 from shared.bus import BusUnavailable, NoAnswer, Refusal, TooLarge
 from shared.database import is_unavailable
 
-HEADERS = {
-    "Server": "carillon",
-    "X-Content-Type-Options": "nosniff",
-    "Cache-Control": "no-store",
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
-    "Referrer-Policy": "no-referrer",
-}
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 UNMATCHED = "unmatched"
 
@@ -41,8 +34,6 @@ async def boundary(request: web.Request, handler: Handler) -> web.StreamResponse
         span.set_attribute("http.response.status_code", response.status)
         if response.status >= 500:
             span.set_status(StatusCode.ERROR)
-    for name, value in HEADERS.items():
-        response.headers.setdefault(name, value)
     metrics.counter(metrics.API_REQUESTS, route, method, response.status).inc()
     return response
 
@@ -59,7 +50,7 @@ async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
     except Problem as problem:
         return problem.response()
     except web.HTTPException as error:
-        return _problem_of_http(error).response()
+        return problem_of_http(error).response()
     except web.RequestPayloadError:
         # The body is not in the Content-Encoding that it claims, or broke off.
         return Problem(400, "Bad request", "the body cannot be read as its headers say").response()
@@ -93,7 +84,8 @@ def _problem_of_refusal(refusal: Refusal) -> Problem:
     return problem
 
 
-def _problem_of_http(error: web.HTTPException) -> Problem:
+def problem_of_http(error: web.HTTPException) -> Problem:
+    """Return the problem that an error of the server's own is."""
     title = HTTPStatus(error.status).phrase
     if isinstance(error, web.HTTPMethodNotAllowed):
         allowed = ", ".join(sorted(error.allowed_methods))

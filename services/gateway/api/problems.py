@@ -53,12 +53,16 @@ class Problem(Exception):
         self.headers = headers
         self.extra = extra
 
-    def response(self) -> web.Response:
-        """Return the document as a response."""
+    def document(self) -> dict[str, Any]:
+        """Return the problem as its document."""
         document: dict[str, Any] = {"type": "about:blank", "title": self.title, "status": self.status}
         if self.detail:
             document["detail"] = self.detail
-        body = orjson.dumps({**document, **self.extra}, default=str)
+        return {**document, **self.extra}
+
+    def response(self) -> web.Response:
+        """Return the document as a response."""
+        body = orjson.dumps(self.document(), default=str)
         return web.Response(status=self.status, body=body, content_type=CONTENT_TYPE, headers=self.headers)
 
 

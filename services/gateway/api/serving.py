@@ -10,6 +10,7 @@ from services.gateway.api.access import admitted
 from services.gateway.api.asking import Call, Door, answer, asked_in, named_in
 from services.gateway.api.boundary import boundary
 from services.gateway.api.browsing import add_documents
+from services.gateway.api.headers import add_options, finishing
 from services.gateway.api.route import PREFIX, Route
 from services.gateway.api.routes import ROUTES
 from services.gateway.api.webhook import Webhook
@@ -39,11 +40,13 @@ def application(door: Door, webhook: Webhook) -> web.Application:
     limit = body_limit(door.bus.max_payload)
     app = web.Application(middlewares=[boundary], client_max_size=limit)
     app.router.add_post("/telegram/{bot}/webhook", webhook.receive)
+    app.on_response_prepare.append(finishing(door.origins))
     for route in ROUTES:
         guarded = _guarded(door, route)
         app.router.add_route(route.method, PREFIX + route.path, guarded)
         if route.method == "GET":
             app.router.add_route("HEAD", PREFIX + route.path, guarded)
+    add_options(app, ROUTES, door.origins)
     add_documents(app, ROUTES)
     _add_operators_doors(app, door.service)
     return app
@@ -71,7 +74,7 @@ async def serve(app: web.Application, listen: str) -> AsyncIterator[str]:
 
 def _guarded(door: Door, route: Route) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
     async def guarded(request: web.Request) -> web.StreamResponse:
-        key = await admitted(request, door.keys, route.role)
+        key = await admitted(request, door.keys, route.role, door.rate)
         named, asked = named_in(request, route), asked_in(request, route)
         return await route.handle(Call(request, door, key, route, named, asked))
 

@@ -3,9 +3,18 @@
 import base64
 import hashlib
 import re
+from dataclasses import dataclass
 
 ENTROPY_BYTES = 32
 PATTERN = re.compile(r"crl_[A-Za-z0-9_-]{43}", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Rate:
+    """How often a key may be used: so many times a second, and `burst` times at once after a rest."""
+
+    per_second: float
+    burst: int
 
 
 def key_of(entropy: bytes) -> str:

@@ -2,7 +2,7 @@
 
 from services.gateway.store.commands import Entry, PublishedCommands
 from services.gateway.store.idempotency import Idempotency, OtherRequest
-from services.gateway.store.keys import ApiKey, Keys, UnknownKey
+from services.gateway.store.keys import ApiKey, Keys, TooOften, UnknownKey
 from services.gateway.store.tables import metadata
 from services.gateway.store.update_log import Logged, UpdateLog
 from services.gateway.store.users import Seen, User, Users
@@ -16,6 +16,7 @@ __all__ = [
     "OtherRequest",
     "PublishedCommands",
     "Seen",
+    "TooOften",
     "UnknownKey",
     "UpdateLog",
     "User",

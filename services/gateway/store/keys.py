@@ -6,7 +6,7 @@ from uuid import UUID
 
 from sqlalchemy import RowMapping, text
 
-from services.gateway.domain.keys import digest_of, key_of
+from services.gateway.domain.keys import Rate, digest_of, key_of
 from services.gateway.domain.roles import KeyRole
 from shared import ids
 from shared.database import Database
@@ -15,15 +15,27 @@ _CREATE = text("""
     INSERT INTO api_keys (id, name, role, sha256) VALUES (:id, :name, :role, :sha256)
     RETURNING id, name, role, created_at, last_used_at, revoked_at""")
 
-# A key in constant use is written to once a minute.
+# A key in constant use is written to once a minute. What it may do at once is told by when its bucket is full
+# again, which all replicas read and write in one row.
 _USE = text("""
-    WITH used AS (
-        UPDATE api_keys SET last_used_at = now()
-        WHERE sha256 = :sha256 AND revoked_at IS NULL
-          AND (last_used_at IS NULL OR last_used_at < now() - interval '1 minute')
+    WITH known AS (
+        SELECT id, name, role, created_at, last_used_at, revoked_at
+        FROM api_keys WHERE sha256 = :sha256 AND revoked_at IS NULL
+    ), used AS (
+        UPDATE api_keys SET last_used_at = now() FROM known
+        WHERE api_keys.id = known.id
+          AND (known.last_used_at IS NULL OR known.last_used_at < now() - interval '1 minute')
+    ), taken AS (
+        INSERT INTO api_key_rates AS rate (api_key_id, full_at)
+        SELECT id, clock_timestamp() + make_interval(secs => :step) FROM known WHERE :step > 0
+        ON CONFLICT (api_key_id) DO UPDATE
+        SET full_at = greatest(rate.full_at, clock_timestamp()) + make_interval(secs => :step)
+        WHERE rate.full_at <= clock_timestamp() + make_interval(secs => :room)
+        RETURNING 1
     )
-    SELECT id, name, role, created_at, last_used_at, revoked_at
-    FROM api_keys WHERE sha256 = :sha256 AND revoked_at IS NULL""")
+    SELECT known.*, :step = 0 OR EXISTS (SELECT FROM taken) AS may,
+           extract(epoch FROM rate.full_at - clock_timestamp()) - :room AS wait
+    FROM known LEFT JOIN api_key_rates AS rate ON rate.api_key_id = known.id""")
 
 _REVOKE = text("""
     UPDATE api_keys SET revoked_at = coalesce(revoked_at, now()) WHERE id = :id
@@ -35,6 +47,14 @@ _LIST = text("""
 
 class UnknownKey(LookupError):
     """There is no key of that id."""
+
+
+class TooOften(Exception):
+    """A key was used more often than it may be; it may be again after `seconds`."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(seconds)
+        self.seconds = seconds
 
 
 @dataclass(frozen=True)
@@ -76,10 +96,16 @@ class Keys:
         """Return every key there is and was, the oldest first."""
         return [_read(row) for row in await self._database.rows(_LIST)]
 
-    async def use_key(self, key: str) -> ApiKey | None:
-        """Return what is known of a key that is valid, and remember that it was used."""
-        row = await self._database.row(_USE, sha256=digest_of(key))
-        return _read(row) if row else None
+    async def use_key(self, key: str, rate: Rate | None = None) -> ApiKey | None:
+        """Return what is known of a key that is valid, and remember that it was used; raises TooOften."""
+        step = 1 / rate.per_second if rate else 0.0
+        room = step * (rate.burst - 1) if rate else 0.0
+        row = await self._database.row(_USE, sha256=digest_of(key), step=step, room=room)
+        if row is None:
+            return None
+        if not row["may"]:
+            raise TooOften(max(float(row["wait"] or 0), 0.0))
+        return _read(row)
 
 
 def _read(row: RowMapping) -> ApiKey:

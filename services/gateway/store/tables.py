@@ -99,6 +99,15 @@ api_keys = Table(
     CheckConstraint("role IN ('service', 'admin', 'owner')", name="api_keys_role"),
 )
 
+# Unlogged: written to by every call; after a crash of the database every bucket is full.
+api_key_rates = Table(
+    "api_key_rates",
+    metadata,
+    Column("api_key_id", Uuid, ForeignKey("api_keys.id", ondelete="CASCADE"), primary_key=True),
+    Column("full_at", DateTime(timezone=True), nullable=False),
+    prefixes=["UNLOGGED"],
+)
+
 idempotency_keys = Table(
     "idempotency_keys",
     metadata,
