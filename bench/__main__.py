@@ -12,19 +12,20 @@ from typing import Annotated
 
 import typer
 
-from bench import alerts, clicks, latency, machine, presses, resting, table, windows
+from bench import alerts, clicks, door, latency, machine, presses, resting, table, windows
 from bench.figures import Figure
 
 README = Path(__file__).with_name("README.md")
 FIGURES: dict[str, Callable[[int], Awaitable[Figure]]] = {
     "presses": presses.measure,
+    "door": door.measure,
     "clicks": clicks.measure,
     "resting": resting.measure,
     "latency": latency.measure,
     "windows": windows.measure,
     "alerts": alerts.measure,
 }
-LONG = ("windows", "alerts")
+LONG = ("windows", "alerts", "door")
 """They take minutes each, for limits are kept in real time: measured when they are named."""
 BUSY = 1.0
 """A load average from which other programs disturb the figures."""

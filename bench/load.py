@@ -1,7 +1,7 @@
-"""The load: presses over kept connections, as fast as they are answered, from a process of its own.
+"""The load: presses, or updates of all kinds, over kept connections, as fast as they are answered.
 
-`python -m bench.load` reads one `Load` as JSON and writes one `Answered` as JSON. It speaks HTTP/1.1 on bare
-sockets, from requests that are built before the clock starts, so that it is never the slower side.
+`python -m bench.load`, a process of its own, reads one `Load` as JSON and writes one `Answered`. It speaks
+HTTP/1.1 on bare sockets, from requests that are built before the clock starts, so that it is never the slower side.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ import orjson
 import uvloop
 from pydantic import BaseModel
 
-from bench.updates import Presses
+from bench.updates import Mixed, Presses
 
 LENGTH, END = b"content-length:", b"\r\n\r\n"
 
@@ -31,6 +31,7 @@ class Load(BaseModel):
     warm_seconds: float = 1.0
     seconds: float = 4.0
     at_most: int = 150_000
+    mixed: bool = False
 
 
 class Answered(BaseModel):
@@ -125,7 +126,7 @@ def requests(load: Load) -> Iterator[bytes]:
         f"POST {load.path} HTTP/1.1\r\nHost: {load.host}:{load.port}\r\nContent-Type: application/json\r\n"
         f"X-Telegram-Bot-Api-Secret-Token: {load.secret}\r\nContent-Length: "
     )
-    bodies = Presses().bodies(load.first_update, load.at_most)
+    bodies = (Mixed() if load.mixed else Presses()).bodies(load.first_update, load.at_most)
     built = [f"{head}{len(body)}\r\n\r\n".encode() + body for body in bodies]
     return iter(built)
 

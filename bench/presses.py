@@ -53,11 +53,14 @@ class Contender:
     computed: list[float] = field(default_factory=list)
     """Processor seconds per answer, of each run."""
 
-    async def press(self, first_update: int) -> None:
-        """Let the load loose on it."""
-        load = Load(
-            host="127.0.0.1", port=self.port, path=self.path, secret=self.secret, first_update=first_update
-        )
+    async def press(self, first_update: int, **how: float | bool) -> None:
+        """Let the load loose on it; `how` are fields of the load."""
+        load = Load.model_validate(
+            {
+                "host": "127.0.0.1", "port": self.port, "path": self.path, "secret": self.secret,
+                "first_update": first_update, **how,
+            }
+        )  # fmt: skip
         before = processor_seconds(self.pid)
         answered = await command("bench.load", load.model_dump_json().encode())
         after = processor_seconds(self.pid)
@@ -77,7 +80,7 @@ class Contender:
 
 async def measure(rounds: int) -> Figure:
     """Press everybody in turn, several times."""
-    async with stack("gateway") as opened, _contenders(opened) as contenders:
+    async with stack("gateway") as opened, contenders_in(opened) as contenders:
         first = 1
         for _ in range(rounds):
             for each in contenders:
@@ -100,7 +103,8 @@ async def measure(rounds: int) -> Figure:
 
 
 @asynccontextmanager
-async def _contenders(opened: Stack) -> AsyncIterator[list[Contender]]:
+async def contenders_in(opened: Stack) -> AsyncIterator[list[Contender]]:
+    """Yield the gateway of a stack, the bare endpoint, and the two bots, each a process that listens."""
     async with AsyncExitStack() as stack:
         found = []
         for number, (what, module) in enumerate(RIVALS):

@@ -17,8 +17,8 @@ from carillon.up.running import Options, Stack, running
 from devstack.servers import free_port
 from shared.bus import Bus
 
-START_SECONDS = 20.0
-COMMAND_SECONDS = 60.0
+START_SECONDS = 60.0
+COMMAND_SECONDS = 180.0
 QUIET_SECONDS = 300.0
 
 
@@ -45,12 +45,15 @@ async def stack(
 
 
 @asynccontextmanager
-async def process(module: str, environment: Mapping[str, str]) -> AsyncIterator[Running]:
-    """Run a module that listens on PORT, or LISTEN, as a process of its own."""
-    port = free_port()
+async def process(
+    module: str, environment: Mapping[str, str], *, listens: str | None = None
+) -> AsyncIterator[Running]:
+    """Run a module as a process of its own; it listens on a free port (PORT, LISTEN), or where `listens` says."""
+    address = listens or f"127.0.0.1:{free_port()}"
+    port = int(address.rpartition(":")[2])
     started = await asyncio.create_subprocess_exec(
         sys.executable, "-m", module,
-        env={"PATH": os.environ["PATH"], **environment, "PORT": str(port), "LISTEN": f"127.0.0.1:{port}"},
+        env={"PATH": os.environ["PATH"], **environment, "PORT": str(port), "LISTEN": address},
         preexec_fn=die_with_parent,
     )  # fmt: skip
     try:

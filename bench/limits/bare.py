@@ -11,7 +11,8 @@ ANSWER = {"method": "answerCallbackQuery", "callback_query_id": "", "url": "http
 async def receive(request: web.Request) -> web.Response:
     """Answer a press."""
     update = await request.json()
-    return web.json_response({**ANSWER, "callback_query_id": update["callback_query"]["id"]})
+    query = update.get("callback_query")
+    return web.json_response({**ANSWER, "callback_query_id": query["id"]}) if query else web.Response()
 
 
 def main() -> None:

@@ -6,11 +6,11 @@ import asyncpg
 import uvloop
 from aiogram import Bot, Dispatcher, F
 from aiogram.methods import AnswerCallbackQuery
-from aiogram.types import CallbackQuery, Update
+from aiogram.types import CallbackQuery, ChatMemberUpdated, Message, Update
 from aiogram.webhook.aiohttp_server import SimpleRequestHandler, setup_application
 from aiohttp import web
 
-from bench.rivals.storing import TABLE, store
+from bench.rivals.storing import TABLE, note, store
 
 
 async def pressed(query: CallbackQuery, event_update: Update, pool: asyncpg.Pool) -> AnswerCallbackQuery:
@@ -20,12 +20,19 @@ async def pressed(query: CallbackQuery, event_update: Update, pool: asyncpg.Pool
     return query.answer(url=f"https://t.me/bot?start={payload}")
 
 
+async def came(part: Message | ChatMemberUpdated, event_update: Update, pool: asyncpg.Pool) -> None:
+    """Store an update of another kind."""
+    await note(pool, event_update.update_id, part)
+
+
 async def application() -> web.Application:
     """Return the application, with its pool."""
     pool = await asyncpg.create_pool(os.environ["DATABASE_URL"])
     await pool.execute(TABLE)
     dispatcher = Dispatcher(pool=pool)
     dispatcher.callback_query.register(pressed, F.data.startswith("p1."))
+    for kind in (dispatcher.message, dispatcher.edited_message, dispatcher.my_chat_member):
+        kind.register(came)
     app = web.Application()
     handler = SimpleRequestHandler(
         dispatcher,

@@ -12,14 +12,20 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from telegram import Update
-from telegram.ext import Application, CallbackQueryHandler, ContextTypes
+from telegram.ext import Application, CallbackQueryHandler, ContextTypes, TypeHandler
 
-from bench.rivals.storing import TABLE, store
+from bench.rivals.storing import TABLE, note, store
 
 
 async def pressed(update: Update, context: ContextTypes.DEFAULT_TYPE) -> None:
     """Store a press."""
     await store(context.bot_data["pool"], update.update_id, update.callback_query)
+
+
+async def came(update: Update, context: ContextTypes.DEFAULT_TYPE) -> None:
+    """Store an update of another kind."""
+    part = update.message or update.edited_message or update.my_chat_member
+    await note(context.bot_data["pool"], update.update_id, part)
 
 
 async def main() -> None:
@@ -35,6 +41,7 @@ async def main() -> None:
     )
     application.bot_data["pool"] = pool
     application.add_handler(CallbackQueryHandler(pressed, pattern=r"^p1\."))
+    application.add_handler(TypeHandler(Update, came))
     secret = os.environ["SECRET"]
 
     async def receive(request: Request) -> Response:

@@ -70,6 +70,7 @@ async def app(settings: GatewaySettings, service: Service) -> AsyncIterator[None
                     ),
                 ),
                 settings.listen,
+                shared=settings.listen_shared,
             ),
         ):
             yield

@@ -52,6 +52,8 @@ class GatewaySettings(BotSettings, LinkSettings):
     telegram_api_url: Annotated[str, AfterValidator(lambda url: check_url(url, "http", "https"))] = (
         "https://api.telegram.org"
     )
+    listen_shared: bool = False
+    """Let several processes of gateway listen on one address, on Linux: the kernel deals connections out."""
     telegram_ip_allowlist: Annotated[tuple[Network, ...], NoDecode, BeforeValidator(networks)] = ()
     """Where updates may come from; empty, from anywhere."""
     trusted_proxies: Annotated[tuple[Network, ...], NoDecode, BeforeValidator(networks)] = ()

@@ -57,6 +57,19 @@ async def test_where_updates_may_come_from(
                 assert response.status == expected, client
 
 
+async def test_an_address_that_is_shared(
+    settings: GatewaySettings, peers: Any, http: aiohttp.ClientSession
+) -> None:
+    """Two processes listen on one address where both say so: when one stops, the other goes on answering."""
+    shared = settings.model_copy(update={"listen_shared": True})
+    url = f"http://{shared.listen}/healthz"
+    async with app(shared, Service("gateway")):
+        async with app(shared, Service("gateway")), http.get(url) as response:
+            assert response.status == 200
+        async with aiohttp.ClientSession() as another, another.get(url) as response:
+            assert response.status == 200
+
+
 async def test_an_address_that_is_taken(
     settings: GatewaySettings, peers: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:

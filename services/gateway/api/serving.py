@@ -53,14 +53,17 @@ def application(door: Door, webhook: Webhook) -> web.Application:
 
 
 @asynccontextmanager
-async def serve(app: web.Application, listen: str) -> AsyncIterator[str]:
-    """Listen and yield the address; leaving stops listening, then finishes the requests that run."""
+async def serve(app: web.Application, listen: str, *, shared: bool = False) -> AsyncIterator[str]:
+    """Listen and yield the address; leaving stops listening, then finishes the requests that run.
+
+    A `shared` address may be listened on by several processes, each of which says that it shares it.
+    """
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=STOP_SECONDS, keepalive_timeout=75.0)
     await runner.setup()
     host, port = host_and_port(listen)
     try:
         try:
-            await web.TCPSite(runner, host, port, backlog=1024).start()
+            await web.TCPSite(runner, host, port, backlog=1024, reuse_port=shared).start()
         except OSError as error:
             print(f"carillon: LISTEN is '{listen}'; {error.strerror}", file=sys.stderr)  # noqa: T201 - for people
             raise CannotListen(listen) from None
