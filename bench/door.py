@@ -20,8 +20,9 @@ HOW = (
     f"64 connections, for {SECONDS:.0f} s in all: ten presses, six messages, two commands, an edit and a "
     "block in twenty updates, by a thousand people in chats of their own. Everything is synced in the stream "
     "before its 200; the rivals insert every update into PostgreSQL before they answer. Two processes share "
-    "one address (`LISTEN_SHARED`, SO_REUSEPORT). While they are pressed, they also handle what they have taken: "
-    "register people, answer commands, write the update log. At rest: one press at a time on one connection."
+    "one address (`LISTEN_SHARED`, SO_REUSEPORT). While they are pressed, they also handle what they have "
+    "taken: register people, answer commands, write the update log. At rest: one press at a time on one "
+    "connection."
 )
 WHY = (
     "A process answers commands and keeps its update log while it takes updates, one by one where a press is "

@@ -1,7 +1,8 @@
 """The load: presses, or updates of all kinds, over kept connections, as fast as they are answered.
 
 `python -m bench.load`, a process of its own, reads one `Load` as JSON and writes one `Answered`. It speaks
-HTTP/1.1 on bare sockets, from requests that are built before the clock starts, so that it is never the slower side.
+HTTP/1.1 on bare sockets, from requests that are built before the clock starts, so that it is never the
+slower side.
 """
 
 import asyncio

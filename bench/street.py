@@ -48,7 +48,7 @@ async def stack(
 async def process(
     module: str, environment: Mapping[str, str], *, listens: str | None = None
 ) -> AsyncIterator[Running]:
-    """Run a module as a process of its own; it listens on a free port (PORT, LISTEN), or where `listens` says."""
+    """Run a module as a process of its own, on a free port (PORT, LISTEN), or where `listens` says."""
     address = listens or f"127.0.0.1:{free_port()}"
     port = int(address.rpartition(":")[2])
     started = await asyncio.create_subprocess_exec(
