@@ -3,6 +3,7 @@
 Consumes: UpdateReceived (`gateway_updates`), ButtonClicked (`gateway_presses`).
 Publishes: UpdateReceived, ButtonClicked, MessageRequested.
 Answers: nothing.
-Stores: projection `telegram_webhooks` (the update log); state `telegram_users`, `telegram_commands`,
-    `api_keys`, `api_key_rates`, `idempotency_keys`, `bus_attempts`.
+Stores: projection `telegram_webhooks` (the update log); state `telegram_users`, `telegram_guides`,
+    `telegram_user_guide_collections`, `telegram_commands`, `api_keys`, `api_key_rates`, `idempotency_keys`,
+    `bus_attempts`.
 """

@@ -10,11 +10,11 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from services.gateway import handlers
 from services.gateway.api import Door, Templates, Webhook, application, serve
-from services.gateway.bot import Commands, Menu, every_command
+from services.gateway.bot import Commands, Hands, Menu, every_command, shipped_guides
 from services.gateway.domain.bots import DoorBot
 from services.gateway.domain.keys import Rate
 from services.gateway.settings import GatewaySettings
-from services.gateway.store import Idempotency, Keys, PublishedCommands, UpdateLog, Users
+from services.gateway.store import Guides, Idempotency, Keys, PublishedCommands, UpdateLog, Users
 from shared import tasks, telemetry
 from shared.bus import Bus, BusUnavailable, on, on_batch
 from shared.database import Attempts, Database, is_unavailable
@@ -52,12 +52,16 @@ async def app(settings: GatewaySettings, service: Service) -> AsyncIterator[None
         update_log = UpdateLog(database, keeps_text=settings.update_text_days > 0)
         idempotency = Idempotency(database)
         announcer = handlers.Announcer(users, bus)
+        guides = Guides(database)
+        await guides.ship(shipped_guides())
         await say_who_owns(users)
+        shown = menu(settings, bots, users, database, session)
         async with (
             in_background(service, "announcing", announcer.run),
-            in_background(service, "menu", menu(settings, bots, users, database, session).settle),
+            in_background(service, "menu", shown.settle),
+            in_background(service, "roles", shown.follow_roles),
             in_background(service, "forgetting", lambda: forget(settings, update_log, idempotency)),
-            consuming(bus, Attempts(database), bots, users, update_log, announcer.wake),
+            consuming(Attempts(database), bots, Hands(bus, users, guides, update_log), announcer.wake),
             serve(
                 application(
                     door(settings, bus, database, idempotency, bots, service),
@@ -121,15 +125,14 @@ def menu(
 
 @asynccontextmanager
 async def consuming(
-    bus: Bus,
     attempts: Attempts,
     bots: Mapping[str, DoorBot],
-    users: Users,
-    update_log: UpdateLog,
+    hands: Hands,
     wake: Callable[[], None],
 ) -> AsyncIterator[None]:
     """Handle updates and presses while the context is open."""
-    commands = Commands(every_command(), bots, bus)
+    bus, users, update_log = hands.bus, hands.users, hands.log
+    commands = Commands(every_command(), bots, hands)
     queues = Queues()
 
     async def take_update(update: UpdateReceived) -> None:

@@ -122,6 +122,10 @@ class DeadLetters:
             yield await self._read(message)
             number = (message.seq or number) + 1
 
+    async def count(self) -> int:
+        """Return how many open dead letters there are."""
+        return (await self._stream.stream_info(STREAM)).state.messages
+
     async def get(self, number: int) -> DeadLetter | None:
         """Return one dead letter, or None when it is not there (any more)."""
         try:

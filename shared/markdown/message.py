@@ -6,7 +6,7 @@ from shared.events import Button
 from shared.markdown.escaping import escape, escape_code, escape_link
 from shared.markdown.model import EmptyText, Formatted
 from shared.markdown.normalising import normalise
-from shared.markdown.parsing import link_problem
+from shared.markdown.parsing import link_problem, parse
 
 _DIVIDER = "─" * 16
 
@@ -60,9 +60,21 @@ class Message:
             raise BadLink(problem)
         return self._add(text, f"[{escape(text)}]({escape_link(url)})")
 
+    def source(self, markdown: str) -> Self:
+        """Add lines that are MarkdownV2 already, such as a text that was checked when it was saved.
+
+        Raises ParseError where Telegram would refuse them.
+        """
+        return self._add(parse(markdown, "MarkdownV2").text, markdown)
+
     def button(self, button: Button) -> Self:
         """Add a call to action: a row with one button."""
-        self._buttons.append((button,))
+        return self.row(button)
+
+    def row(self, *buttons: Button) -> Self:
+        """Add a row of buttons side by side; without any it adds nothing."""
+        if buttons:
+            self._buttons.append(buttons)
         return self
 
     def render(self) -> str:

@@ -11,7 +11,7 @@ def help_command(registry: Callable[[], Registry]) -> Command:
     """Return the command that explains the registry which it becomes part of itself."""
 
     async def show(asked: Asked, _: Hands) -> Message:
-        return explain(registry(), asked.rest, asked.user.role)
+        return explain(registry(), asked)
 
     return Command(
         name="help",
@@ -24,27 +24,28 @@ def help_command(registry: Callable[[], Registry]) -> Command:
     )
 
 
-def explain(registry: Registry, rest: str, role: Role) -> Message:
+def explain(registry: Registry, asked: Asked) -> Message:
     """Write the list of commands for a role, or the details of the one that is asked for."""
-    if not rest:
-        return _list(registry, role)
-    name = rest.split(maxsplit=1)[0].removeprefix("/")
+    if not asked.rest:
+        return _list(registry, asked)
+    name = asked.words[0].removeprefix("/")
     command = registry.find(name)
-    if command is None or command.role > role:
-        return Message().text(f"There is no command /{name[:64]} for you. Send /help to see those there are.")
-    message = Message().title(_written(command)).blank().text(command.help)
+    if command is None or command.role > asked.user.role:
+        return Message().text(asked.say("help.none", name=name[:64]))
+    message = Message().title(_written(command)).blank().text(command.explained(asked.user.language))
     if command.aliases:
-        message.blank().text("Also: " + ", ".join(f"/{alias}" for alias in command.aliases))
+        names = ", ".join(f"/{alias}" for alias in command.aliases)
+        message.blank().text(asked.say("help.also", names=names))
     if command.role > Role.PUBLIC:
-        message.blank().text(f"For the role {command.role.name} and above.")
+        message.blank().text(asked.say("help.role", role=command.role.name))
     return message
 
 
-def _list(registry: Registry, role: Role) -> Message:
-    message = Message().title("What I can do").blank()
-    for command in registry.visible_to(role):
-        message.bullet(f"{_written(command)} - {command.description}")
-    return message.blank().text("Send /help and a command's name to read more about it.")
+def _list(registry: Registry, asked: Asked) -> Message:
+    message = Message().title(asked.say("help.title")).blank()
+    for command in registry.visible_to(asked.user.role):
+        message.bullet(f"{_written(command)} - {command.described(asked.user.language)}")
+    return message.blank().text(asked.say("help.more"))
 
 
 def _written(command: Command) -> str:

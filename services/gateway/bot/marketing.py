@@ -1,51 +1,91 @@
-"""Commands about promos and their schedule."""
+"""Commands about the schedules that post promos."""
 
+import asyncio
 from datetime import datetime
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from services.gateway.bot.registry import Asked, Command, Hands
 from services.gateway.domain.roles import Role
-from shared.bus import NoAnswer, Refusal
 from shared.markdown import Message
-from shared.queries import ScheduleView, StartSchedule
+from shared.queries import CountClicks, ListSchedules, ScheduleView, StartSchedule, StopSchedule
 
 
 async def start_marketing(asked: Asked, hands: Hands) -> Message:
     """Have the default schedule started, and tell what came of it."""
-    try:
-        answer = await hands.ask(StartSchedule(cause=asked.cause))
-    except NoAnswer:
-        return Message().text("The scheduler did not answer in time. It may still do it; ask again soon.")
-    except Refusal as refusal:
-        return Message().title("Nothing was started").text(refusal.detail or refusal.title)
+    answer = await hands.bus.ask(StartSchedule(cause=asked.cause))
     message = Message()
     if answer.changed:
-        message.title("✅ Promos are running").text("The first one is posted now.")
+        message.title(asked.say("marketing.running")).text(asked.say("marketing.first_now"))
     else:
-        message.title("Promos were running already").text("Nothing has changed.")
-    return _describe(message.blank(), answer.schedule)
+        message.title(asked.say("marketing.running_already")).text(asked.say("marketing.unchanged"))
+    _describe(message.blank(), answer.schedule, asked)
+    return _with_buttons(message, asked, active=True)
 
 
-def _describe(message: Message, schedule: ScheduleView) -> Message:
-    chats = len(schedule.chat_ids)
-    message.bullet(
-        f"Every {_interval(schedule.interval_seconds)}, in {chats} chat{'' if chats == 1 else 's'}"
+async def stop_marketing(asked: Asked, hands: Hands) -> Message:
+    """Have the default schedule stopped, and what is unsent cancelled."""
+    answer = await hands.bus.ask(StopSchedule(cause=asked.cause))
+    message = Message()
+    if answer.changed:
+        message.title(asked.say("marketing.stopped")).text(asked.say("marketing.unsent_cancelled"))
+    else:
+        message.title(asked.say("marketing.stopped_already")).text(asked.say("marketing.unchanged"))
+    return _with_buttons(message, asked, active=False)
+
+
+async def marketing_status(asked: Asked, hands: Hands) -> Message:
+    """Show every schedule, and how often promos were pressed."""
+    schedules, clicks = await asyncio.gather(hands.bus.ask(ListSchedules()), hands.bus.ask(CountClicks()))
+    message = Message().title(asked.say("marketing.status"))
+    for schedule in schedules.items:
+        state = "marketing.is_running" if schedule.active else "marketing.is_stopped"
+        _describe(message.blank().text(asked.say(state)), schedule, asked)
+    if not schedules.items:
+        message.blank().text(asked.say("marketing.none"))
+    message.blank().text(
+        asked.say(
+            "marketing.presses",
+            clicks=sum(each.clicks for each in clicks.items),
+            people=sum(each.unique_users for each in clicks.items),
+            posts=sum(each.posts for each in clicks.items),
+        )
     )
+    return _with_buttons(message, asked, active=any(each.active for each in schedules.items))
+
+
+def _with_buttons(message: Message, asked: Asked, *, active: bool) -> Message:
+    change = (
+        asked.press("marketing.stop", "stop_marketing")
+        if active
+        else asked.press("marketing.start", "start_marketing")
+    )
+    message.row(change, asked.press("marketing.refresh", "marketing_status"))
+    return message.row(asked.press("marketing.promos", "promos"))
+
+
+def _describe(message: Message, schedule: ScheduleView, asked: Asked) -> None:
+    number = len(schedule.chat_ids)
+    chats = asked.say("marketing.chat") if number == 1 else asked.say("marketing.chats", n=number)
+    interval = _interval(schedule.interval_seconds, asked)
+    message.bullet(asked.say("marketing.interval", interval=interval, chats=chats))
     if schedule.last_run is not None:
-        message.bullet(f"Last run: {_at(schedule.last_run, schedule.time_zone)}")
+        message.bullet(asked.say("marketing.last", time=_at(schedule.last_run, schedule.time_zone)))
     if schedule.next_run is not None:
-        message.bullet(f"Next run: {_at(schedule.next_run, schedule.time_zone)}")
-    if not chats:
-        message.blank().text("⚠️ No chat is set (PROMO_CHAT_IDS), so nothing will be posted.")
-    return message
+        message.bullet(asked.say("marketing.next", time=_at(schedule.next_run, schedule.time_zone)))
+    elif schedule.active:
+        message.bullet(asked.say("marketing.not_scheduled"))
+    if not number:
+        message.blank().text(asked.say("marketing.no_chats"))
 
 
-def _interval(seconds: float) -> str:
+def _interval(seconds: float, asked: Asked) -> str:
     for unit, name in ((86_400, "day"), (3600, "hour"), (60, "minute")):
         if seconds >= unit:
             number = seconds / unit
-            return f"{number:g} {name}{'' if number == 1 else 's'}"
-    return f"{seconds:g} seconds"
+            if number == 1:
+                return asked.say(f"marketing.{name}")
+            return asked.say(f"marketing.{name}s", n=f"{number:g}")
+    return asked.say("marketing.seconds", n=f"{seconds:g}")
 
 
 def _at(moment: datetime, time_zone: str) -> str:
@@ -64,4 +104,24 @@ START_MARKETING = Command(
     run=start_marketing,
     aliases=("start-marketing",),
     help="Starts the schedule: one promo at once, then one per interval. Starting twice is starting once.",
+)
+
+STOP_MARKETING = Command(
+    name="stop_marketing",
+    category="marketing",
+    description="Stop posting promos",
+    role=Role.ADMIN,
+    run=stop_marketing,
+    aliases=("stop-marketing",),
+    help="Stops the schedule and cancels what was due and unsent. Stopping twice is stopping once.",
+)
+
+MARKETING_STATUS = Command(
+    name="marketing_status",
+    category="marketing",
+    description="How promos are doing",
+    role=Role.ADMIN,
+    run=marketing_status,
+    aliases=("marketing-status",),
+    help="Shows every schedule, its last and its next post, and how often promos were pressed.",
 )

@@ -1,30 +1,34 @@
 """The commands of the bot, each declared once."""
 
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Protocol
 from uuid import UUID
 
-from services.gateway.domain.commands import check_alias, check_name
+from services.gateway.bot import texts
+from services.gateway.domain.commands import check_alias, check_name, press_data
 from services.gateway.domain.roles import Role
 from services.gateway.domain.updates import Written
-from services.gateway.store import User
-from shared.events import Event, UpdateReceived
+from services.gateway.store import Guides, UpdateLog, User, Users
+from shared.bus import Bus
+from shared.events import Button, UpdateReceived
 from shared.markdown import Message
-from shared.queries import Query, ReplyT
 
 LONGEST_DESCRIPTION = 256
 
 
-class Hands(Protocol):
-    """What commands work with: the bus, as far as they need it."""
+class NotUnderstood(Exception):
+    """What follows a command's name makes no sense; the reply tells how the command is used."""
 
-    async def publish(self, event: Event) -> None:
-        """Store an event."""
 
-    async def ask(self, query: Query[ReplyT]) -> ReplyT:
-        """Ask another service."""
+@dataclass(frozen=True)
+class Hands:
+    """What commands work with: the bus, and gateway's own tables."""
+
+    bus: Bus
+    users: Users
+    guides: Guides
+    log: UpdateLog
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,27 @@ class Asked:
         """The id under which other services know this command."""
         return self.update.id
 
+    @property
+    def words(self) -> list[str]:
+        """What follows the name, word by word."""
+        return self.rest.split()
+
+    def say(self, key: str, **values: object) -> str:
+        """Return a text in the language of whoever asked."""
+        return texts.say(self.user.language, key, **values)
+
+    def press(self, key: str, command: str, rest: str = "", **values: object) -> Button:
+        """Return a button that gives a command when it is pressed, its text in the asker's language."""
+        return self.button(self.say(key, **values), command, rest)
+
+    def button(self, label: str, command: str, rest: str = "") -> Button:
+        """Return a button that gives a command when it is pressed."""
+        return Button(text=label, data=press_data(command, rest))
+
+    async def again(self, hands: Hands) -> "Asked":
+        """Return this with the person as they are now, after a change of theirs."""
+        return replace(self, user=await hands.users.find(self.user.telegram_id) or self.user)
+
 
 Run = Callable[[Asked, Hands], Awaitable[Message]]
 
@@ -50,7 +75,8 @@ Run = Callable[[Asked, Hands], Awaitable[Message]]
 class Command:
     """A command: its name, what it is for, who may give it, and the function that does it.
 
-    `usage` is what may follow the name; `help` is a paragraph for `/help <name>`.
+    `usage` is what may follow the name; `help` is a paragraph for `/help <name>`. A `private` one is answered
+    in private chats only: what it shows, or changes, is nobody else's business. A button gives a command too.
     """
 
     name: str
@@ -62,6 +88,15 @@ class Command:
     usage: str = ""
     aliases: tuple[str, ...] = ()
     hidden: bool = False
+    private: bool = False
+
+    def described(self, language: str | None) -> str:
+        """Return the description in a language, else as it was declared."""
+        return texts.find(language, f"commands.{self.name}.description") or self.description
+
+    def explained(self, language: str | None) -> str:
+        """Return the help in a language, else as it was declared."""
+        return texts.find(language, f"commands.{self.name}.help") or self.help
 
 
 class Registry:
@@ -90,6 +125,10 @@ class Registry:
         """Return the command of a name or alias, in any case."""
         return self._by_name.get(name.lower())
 
-    def visible_to(self, role: Role) -> list[Command]:
-        """Return the commands that a role may give and is shown, alphabetically."""
-        return [command for command in self._commands if command.role <= role and not command.hidden]
+    def visible_to(self, role: Role, *, in_groups: bool = False) -> list[Command]:
+        """Return the commands that a role may give and is shown (`in_groups`: there), alphabetically."""
+        return [
+            command
+            for command in self._commands
+            if command.role <= role and not command.hidden and not (in_groups and command.private)
+        ]

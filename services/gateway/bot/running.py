@@ -1,18 +1,20 @@
-"""Running a command: who may, what comes of it, and the reply, which goes through senders."""
+"""Running a command, typed or pressed: who may, what comes of it, and the reply through senders."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import uuid4
 
-from services.gateway.bot.registry import Asked, Command, Hands, Registry
+from services.gateway.bot import texts
+from services.gateway.bot.registry import Asked, Command, Hands, NotUnderstood, Registry
 from services.gateway.domain.bots import DoorBot
-from services.gateway.domain.commands import Done, Typed, typed_in
+from services.gateway.domain.commands import Done, Typed, pressed_in, typed_in
 from services.gateway.domain.updates import Written
 from services.gateway.store import User
 from shared import ids, metrics, telemetry
-from shared.bus import BusUnavailable, RetryLater
+from shared.bus import BusUnavailable, NoAnswer, Refusal, RetryLater
 from shared.database import is_unavailable
-from shared.events import Address, Body, Channel, Lane, MessageRequested, UpdateReceived
+from shared.events import Address, Body, Button, Channel, Lane, MessageRequested, UpdateReceived
 from shared.markdown import Message
 
 VALID = timedelta(hours=24)
@@ -24,6 +26,15 @@ UNKNOWN = "unknown"
 log = telemetry.logger(__name__)
 
 
+@dataclass(frozen=True)
+class Reply:
+    """What is said to a command, and what was done; a `fresh` one never replaces what was pressed."""
+
+    message: Message | None
+    done: Done
+    fresh: bool = False
+
+
 class Commands:
     """Does what people command."""
 
@@ -33,8 +44,8 @@ class Commands:
         self._hands = hands
 
     async def run(self, update: UpdateReceived, written: Written, user: User | None, now: datetime) -> Done:
-        """Do the command that a message is, if it is one for this bot; say what was done."""
-        typed = typed_in(written.text) if update.kind == "message" else None
+        """Do the command that a message or a press is, if it is one for this bot; say what was done."""
+        typed = _typed(update, written)
         if typed is None or user is None or written.chat_id is None:
             return Done("ignored")
         command = self._registry.find(typed.name)
@@ -44,10 +55,10 @@ class Commands:
             return self._counted(Done("expired", name))
         if not self._is_ours(update.bot, typed, age):
             return Done("ignored")
-        reply, done = await self._reply(command, Asked(typed.rest, user, update, written, now))
-        if reply is not None:
-            await self._say(reply, update, written)
-        return self._counted(done)
+        reply = await self._reply(command, Asked(typed.rest, user, update, written, now))
+        if reply.message is not None:
+            await self._say(reply.message, update, written, fresh=reply.fresh)
+        return self._counted(reply.done)
 
     def _is_ours(self, bot: str, typed: Typed, age: timedelta) -> bool:
         known = self._bots.get(bot)
@@ -57,25 +68,50 @@ class Commands:
             raise RetryLater(max(NAME_UNKNOWN_SECONDS, age.total_seconds()))
         return typed.is_for(username)
 
-    async def _reply(self, command: Command | None, asked: Asked) -> tuple[Message | None, Done]:
+    async def _reply(self, command: Command | None, asked: Asked) -> Reply:
         if command is None:
-            message = Message().text("I do not know that command. Send /help to see those that I know.")
-            return (message if asked.written.is_private else None), Done("ignored", UNKNOWN)
-        if not asked.user.active:
-            return Message().text("Your access is suspended."), Done("refused", command.name)
-        if asked.user.role < command.role:
-            needed = f"/{command.name} needs the role {command.role.name}; yours is {asked.user.role.name}."
-            return Message().text(needed), Done("refused", command.name)
+            message = Message().text(asked.say("unknown_command"))
+            is_meant = asked.written.is_private or asked.update.kind == "callback_query"
+            return Reply(message if is_meant else None, Done("ignored", UNKNOWN), fresh=True)
+        if (refusal := self._refusal(command, asked)) is not None:
+            return Reply(refusal, Done("refused", command.name), fresh=True)
+        return await self._done(command, asked)
+
+    async def _done(self, command: Command, asked: Asked) -> Reply:
         try:
             with telemetry.span(f"command {command.name}"):
-                return await command.run(asked, self._hands), Done("handled", command.name)
+                return Reply(await command.run(asked, self._hands), Done("handled", command.name))
+        except NotUnderstood:
+            return Reply(_usage(command, asked), Done("ignored", command.name), fresh=True)
+        except NoAnswer:
+            return Reply(Message().text(asked.say("no_answer")), Done("failed", command.name), fresh=True)
         except Exception as error:
+            if isinstance(error, Refusal) and error.status < 500:
+                return Reply(_refused(error, asked), Done("handled", command.name), fresh=True)
             if isinstance(error, RetryLater | BusUnavailable) or is_unavailable(error):
                 raise
-            return _failed(command, error)
+            return _failed(command, error, asked)
 
-    async def _say(self, reply: Message, update: UpdateReceived, written: Written) -> None:
-        await self._hands.publish(
+    def _refusal(self, command: Command, asked: Asked) -> Message | None:
+        """Say why somebody may not give a command here, or None where they may."""
+        if not asked.user.active:
+            return Message().text(asked.say("suspended"))
+        if asked.user.role < command.role:
+            needed, own = command.role.name, asked.user.role.name
+            return Message().text(asked.say("role_needed", command=command.name, needed=needed, own=own))
+        if command.private and not asked.written.is_private:
+            message = Message().text(asked.say("in_private", command=command.name))
+            known = self._bots.get(asked.update.bot)
+            if known is not None and known.username is not None:
+                url = f"https://t.me/{known.username}"
+                message.button(Button(text=asked.say("write_to_me"), url=url))
+            return message
+        return None
+
+    async def _say(self, reply: Message, update: UpdateReceived, written: Written, *, fresh: bool) -> None:
+        pressed = update.kind == "callback_query"
+        edits = pressed and not fresh and not written.is_gone
+        await self._hands.bus.publish(
             MessageRequested(
                 id=ids.derived("reply", update.id),
                 at=update.at,
@@ -84,7 +120,8 @@ class Commands:
                 address=Address(telegram_chat_id=written.chat_id),
                 bot=update.bot,
                 body=Body(text=reply.render(), format="markdown_v2", buttons=reply.buttons),
-                reply_to_message_id=None if written.is_private else written.message_id,
+                reply_to_message_id=None if written.is_private or pressed else written.message_id,
+                edit_message_id=written.message_id if edits else None,
                 expires_at=update.at + VALID,
             )
         )
@@ -95,11 +132,27 @@ class Commands:
         return done
 
 
-def _failed(command: Command, error: Exception) -> tuple[Message, Done]:
+def _typed(update: UpdateReceived, written: Written) -> Typed | None:
+    if update.kind == "message":
+        return typed_in(written.text)
+    return pressed_in(written.text) if update.kind == "callback_query" else None
+
+
+def _usage(command: Command, asked: Asked) -> Message:
+    usage = f"/{command.name} {command.usage}".rstrip()
+    message = Message().text(asked.say("not_understood")).blank().code(usage)
+    return message.blank().text(command.explained(asked.user.language))
+
+
+def _refused(refusal: Refusal, asked: Asked) -> Message:
+    return Message().title(asked.say("nothing_done")).text(refusal.detail or refusal.title)
+
+
+def _failed(command: Command, error: Exception, asked: Asked) -> Reply:
     error_id = uuid4().hex[:12]
     log.error(
         "command_failed", command=command.name, error_id=error_id,
         error=type(error).__name__, where=telemetry.where(error),
     )  # fmt: skip
-    message = Message().text("Something went wrong on our side.").text(f"Error id: {error_id}")
-    return message, Done("failed", command.name, error_id)
+    message = Message().text(texts.say(asked.user.language, "failed")).text(f"Error id: {error_id}")
+    return Reply(message, Done("failed", command.name, error_id), fresh=True)

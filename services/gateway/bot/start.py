@@ -13,15 +13,14 @@ PAYLOAD = re.compile(r"[A-Za-z0-9_-]{1,32}", re.ASCII)
 async def start(asked: Asked, hands: Hands) -> Message:
     """Greet, and record the deep link that brought somebody here."""
     if PAYLOAD.fullmatch(asked.rest):
-        await hands.publish(_press(asked))
-    name = asked.written.person.first_name if asked.written.person else ""
+        await hands.bus.publish(_press(asked))
+    name = asked.user.first_name.strip()
+    greeting = asked.say("start.welcome_name", name=name) if name else asked.say("start.welcome")
+    message = Message().title(greeting).blank().text(asked.say("start.where")).blank()
+    message.text(asked.say("start.next"))
+    message.row(asked.press("start.guides", "guides"), asked.press("start.help", "help"))
     return (
-        Message()
-        .title(f"Welcome{f', {name}' if name.strip() else ''}! 👋")
-        .blank()
-        .text("You are in the right place for signals, tools and support around your trading.")
-        .blank()
-        .text("Send /help to see what I can do for you.")
+        message.button(asked.press("start.newsletter", "newsletter")) if asked.written.is_private else message
     )
 
 

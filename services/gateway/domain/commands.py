@@ -4,7 +4,9 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
+MOST_DATA_BYTES = 64
 _TYPED = re.compile(r"/([A-Za-z0-9_-]{1,64})(?:@([A-Za-z0-9_]{3,32}))?(?:\s+(.*))?", re.ASCII | re.DOTALL)
+_PRESSED = re.compile(r"c1\.([a-z0-9_]{1,32})(?: (.*))?", re.ASCII | re.DOTALL)
 _NAME = re.compile(r"[a-z0-9_]{1,32}", re.ASCII)
 _ALIAS = re.compile(r"[a-z0-9_-]{1,32}", re.ASCII)
 
@@ -26,6 +28,20 @@ def typed_in(text: str | None) -> Typed | None:
     """Return the command that a message is, or None when it is none."""
     found = _TYPED.fullmatch(text) if text else None
     return Typed(found[1].lower(), found[2], (found[3] or "").strip()) if found else None
+
+
+def pressed_in(data: str | None) -> Typed | None:
+    """Return the command that a button of the bot's own stands for, or None for any other button."""
+    found = _PRESSED.fullmatch(data) if data else None
+    return Typed(found[1], None, (found[2] or "").strip()) if found else None
+
+
+def press_data(command: str, rest: str = "") -> str:
+    """Return the callback data of a button that gives a command; raises ValueError where it does not fit."""
+    data = f"c1.{command} {rest}".rstrip()
+    if len(data.encode()) > MOST_DATA_BYTES or pressed_in(data) is None:
+        raise ValueError(f"'{data}' cannot be a button's callback data")
+    return data
 
 
 def check_name(name: str) -> None:

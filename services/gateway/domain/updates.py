@@ -43,6 +43,8 @@ class Written:
     is_private: bool
     message_id: int | None
     text: str | None
+    is_gone: bool = False
+    """The message whose button was pressed is no longer there to be changed."""
 
 
 def update_id_in(update: Any) -> int | None:
@@ -111,6 +113,7 @@ def written_in(update: Mapping[str, Any], kind: str) -> Written:
         is_private=chat.get("type") == "private",
         message_id=_integer(message.get("message_id")),
         text=_string(message.get("text")) if kind != "callback_query" else _string(part.get("data")),
+        is_gone=message.get("date") == 0,
     )
 
 

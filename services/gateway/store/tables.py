@@ -9,6 +9,7 @@ from sqlalchemy import (
     Float,
     ForeignKey,
     Index,
+    Integer,
     LargeBinary,
     MetaData,
     Table,
@@ -32,7 +33,8 @@ telegram_users = Table(
     Column("username", Text),
     Column("first_name", Text, nullable=False),
     Column("last_name", Text),
-    Column("language", Text),
+    Column("language", Text),  # as Telegram tells it
+    Column("chosen_language", Text),  # as they chose it, which counts before it
     Column("chat_id", BigInteger),  # the private chat, once there is one
     Column("bot", Text),  # whose private chat it is
     Column("role", Text, nullable=False, server_default="public"),
@@ -40,11 +42,14 @@ telegram_users = Table(
     Column("cause", Uuid, nullable=False),  # the event that changed the row last
     Column("announced", Boolean, nullable=False, server_default=text("false")),  # senders knows this state
     Column("announced_role", Text),  # what senders was told last, settings' owners counted
+    Column("told_menu", Text),  # digest of the commands that Telegram was last told to show them
     Column("first_seen_at", DateTime(timezone=True), nullable=False),
     Column("last_seen_at", DateTime(timezone=True), nullable=False),
     UniqueConstraint("telegram_id", name="telegram_users_telegram_id"),
     CheckConstraint("role IN ('public', 'subscriber', 'admin', 'owner')", name="telegram_users_role"),
     Index("telegram_users_unannounced", "id", postgresql_where=text("NOT announced")),
+    Index("telegram_users_told_menu", "id", postgresql_where=text("told_menu IS NOT NULL")),
+    Index("telegram_users_username", func.lower(text("username"))),
     Index("telegram_users_roles", "role", postgresql_where=text("role <> 'public'")),
     Index("telegram_users_told_owners", "id", postgresql_where=text("announced_role = 'owner'")),
 )
@@ -71,6 +76,42 @@ telegram_webhooks = Table(
     Index("telegram_webhooks_time", "received_at"),
     Index("telegram_webhooks_user", "user_id", "received_at"),
     Index("telegram_webhooks_text", "received_at", postgresql_where=text("text IS NOT NULL")),
+)
+
+telegram_guides = Table(
+    "telegram_guides",
+    metadata,
+    Column("id", Text, primary_key=True),  # a slug; it appears in callback data
+    Column("category", Text, nullable=False),
+    Column("difficulty", Text, nullable=False),
+    Column("title", Text, nullable=False),
+    Column("text", Text, nullable=False),  # MarkdownV2 that has been checked
+    Column("enabled", Boolean, nullable=False, server_default=text("true")),
+    Column("position", Integer, nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("updated_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    CheckConstraint("id ~ '^[a-z0-9_]{1,32}$'", name="telegram_guides_id"),
+    CheckConstraint(
+        "category IN ('trading', 'technical', 'risk', 'psychology', 'automation', 'platform')",
+        name="telegram_guides_category",
+    ),
+    CheckConstraint(
+        "difficulty IN ('beginner', 'intermediate', 'advanced')", name="telegram_guides_difficulty"
+    ),
+    Index("telegram_guides_order", "position", "id"),
+)
+
+telegram_user_guide_collections = Table(
+    "telegram_user_guide_collections",
+    metadata,
+    Column("user_id", Uuid, ForeignKey("telegram_users.id", ondelete="CASCADE"), primary_key=True),
+    Column("guide_id", Text, ForeignKey("telegram_guides.id", ondelete="CASCADE"), primary_key=True),
+    Column("saved_at", DateTime(timezone=True)),
+    Column("read_at", DateTime(timezone=True)),
+    Column("views", Integer, nullable=False, server_default=text("0")),
+    Column("last_view", Uuid),  # the event of the last view: handled again, it is no other view
+    CheckConstraint("views >= 0", name="telegram_user_guide_collections_views"),
+    Index("telegram_user_guide_collections_guide", "guide_id"),
 )
 
 telegram_commands = Table(

@@ -30,6 +30,9 @@ _SETTLE = text("""
     SET status = :status, command = :command, error = :error, handling_seconds = :handling_seconds
     WHERE bot_id = :bot_id AND update_id = :update_id AND status = 'received'""")
 
+_COUNT = text("""
+    SELECT status, count(*) AS updates FROM telegram_webhooks WHERE received_at >= :since GROUP BY status""")
+
 _PURGE = text("""
     UPDATE telegram_webhooks SET text = NULL
     WHERE (bot_id, update_id) IN (
@@ -91,6 +94,11 @@ class UpdateLog:
             _SETTLE, bot_id=bot_id, update_id=update_id, status=status, command=command, error=error,
             handling_seconds=handling_seconds,
         )  # fmt: skip
+
+    async def count_since(self, since: datetime) -> dict[str, int]:
+        """Count what came in since a time, by status."""
+        rows = await self._database.rows(_COUNT, since=since)
+        return {row["status"]: row["updates"] for row in rows}
 
     async def purge_texts(self, before: datetime) -> int:
         """Forget what people wrote before a time, up to 10,000 lines; return how many."""

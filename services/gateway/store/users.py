@@ -1,6 +1,6 @@
 """The people that the bots have met."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -57,7 +57,43 @@ _ANNOUNCE_AGAIN = text("""
     WHERE (telegram_id = ANY(CAST(:owners AS bigint[])) AND announced_role IS DISTINCT FROM 'owner')
        OR (announced_role = 'owner' AND role <> 'owner' AND telegram_id <> ALL(CAST(:owners AS bigint[])))""")
 
-_PRIVILEGED = text("SELECT * FROM telegram_users WHERE role <> 'public' ORDER BY id")
+_SET_ROLE = text("""
+    UPDATE telegram_users SET role = :role, cause = :cause, announced = false
+    WHERE id = :id AND role = ANY(CAST(:before AS text[])) RETURNING *""")
+
+_SET_ACTIVE = text("UPDATE telegram_users SET active = :active WHERE id = :id RETURNING *")
+
+_CHOOSE_LANGUAGE = text("""
+    UPDATE telegram_users SET chosen_language = :language, cause = :cause, announced = false
+    WHERE id = :id RETURNING *""")
+
+# User names change hands; whoever was seen last under one has it now.
+_NAMED = text("""
+    SELECT * FROM telegram_users WHERE lower(username) = lower(:username)
+    ORDER BY last_seen_at DESC, id LIMIT 1""")
+
+_COUNT = text("""
+    SELECT role, count(*) AS people, count(*) FILTER (WHERE NOT active) AS suspended
+    FROM telegram_users GROUP BY role""")
+
+# Whoever has a menu of another role than theirs; people of no role have the one that everybody has.
+_UNTOLD_MENUS = text("""
+    WITH menus (role, digest) AS (
+        SELECT * FROM unnest(CAST(:roles AS text[]), CAST(:digests AS text[]))
+    )
+    SELECT u.* FROM telegram_users u
+    JOIN menus ON menus.role = CASE WHEN u.telegram_id = ANY(CAST(:owners AS bigint[]))
+                                    THEN 'owner' ELSE u.role END
+    WHERE coalesce(u.told_menu, '') <> menus.digest  -- empty: what everybody is shown
+      AND (u.role <> 'public' OR u.told_menu IS NOT NULL OR u.telegram_id = ANY(CAST(:owners AS bigint[])))
+      AND u.chat_id IS NOT NULL
+    ORDER BY u.id LIMIT :limit""")
+
+_MENU_TOLD = text("UPDATE telegram_users SET told_menu = nullif(:digest, '') WHERE id = :id")
+
+_PRIVILEGED = text("""
+    SELECT * FROM telegram_users
+    WHERE role IN ('admin', 'owner') OR telegram_id = ANY(CAST(:owners AS bigint[])) ORDER BY id""")
 
 
 @dataclass(frozen=True)
@@ -83,6 +119,19 @@ class User:
     chat_id: int | None
     bot: str | None
     cause: UUID
+    username: str | None = None
+    first_name: str = ""
+    is_fixed: bool = False
+    """Settings name them as an owner: no command changes that."""
+
+
+@dataclass(frozen=True)
+class People:
+    """How many people have a role, and how many of them are suspended."""
+
+    role: Role
+    people: int
+    suspended: int
 
 
 class Users:
@@ -134,13 +183,56 @@ class Users:
         """Have senders told of everybody whom settings have made an owner since, or one no longer."""
         await self._database.execute(_ANNOUNCE_AGAIN, owners=sorted(self.owners))
 
+    async def named(self, name: str) -> User | None:
+        """Return the person of a Telegram id, or of a user name with or without its @."""
+        name = name.removeprefix("@")
+        if name.isdecimal() and len(name) < 19:
+            return await self.find(int(name))
+        row = await self._database.row(_NAMED, username=name)
+        return self._read(row) if row else None
+
+    async def set_role(self, user: User, role: Role, cause: UUID, *, only_from: Role | None = None) -> User:
+        """Give a person a role (if they have the role `only_from`, where given); return what they are now."""
+        before = [each.word for each in Role] if only_from is None else [only_from.word]
+        row = await self._database.row(_SET_ROLE, id=user.id, role=role.word, before=before, cause=cause)
+        return self._read(row) if row else user
+
+    async def set_active(self, user: User, *, active: bool) -> User:
+        """Suspend a person, or let them in again."""
+        row = await self._database.row(_SET_ACTIVE, id=user.id, active=active)
+        return self._read(row) if row else user
+
+    async def choose_language(self, user: User, language: str | None, cause: UUID) -> User:
+        """Remember in which language a person wants to be spoken to; None follows Telegram's."""
+        row = await self._database.row(_CHOOSE_LANGUAGE, id=user.id, language=language, cause=cause)
+        return self._read(row) if row else user
+
+    async def count(self) -> list[People]:
+        """Count people by stored role."""
+        rows = await self._database.rows(_COUNT)
+        return [People(Role.of(row["role"]), row["people"], row["suspended"]) for row in rows]
+
+    async def untold_menus(self, digests: Mapping[Role, str], limit: int) -> list[User]:
+        """Return people whose menu at Telegram is not that of their role; `digests` names those of roles."""
+        rows = await self._database.rows(
+            _UNTOLD_MENUS, roles=[role.word for role in digests], digests=list(digests.values()),
+            owners=sorted(self.owners), limit=limit,
+        )  # fmt: skip
+        return [self._read(row) for row in rows]
+
+    async def menu_told(self, user: User, digest: str) -> None:
+        """Remember what Telegram was told to show a person."""
+        await self._database.execute(_MENU_TOLD, id=user.id, digest=digest)
+
     async def privileged(self) -> list[User]:
-        """Return everybody whose stored role is above PUBLIC."""
-        return [self._read(row) for row in await self._database.rows(_PRIVILEGED)]
+        """Return every admin and owner, those that settings name among them."""
+        return [self._read(row) for row in await self._database.rows(_PRIVILEGED, owners=sorted(self.owners))]
 
     def _read(self, row: RowMapping) -> User:
-        role = Role.OWNER if row["telegram_id"] in self.owners else Role.of(row["role"])
+        is_fixed = row["telegram_id"] in self.owners
         return User(
-            id=row["id"], telegram_id=row["telegram_id"], role=role, active=row["active"],
-            language=row["language"], chat_id=row["chat_id"], bot=row["bot"], cause=row["cause"],
+            id=row["id"], telegram_id=row["telegram_id"],
+            role=Role.OWNER if is_fixed else Role.of(row["role"]), active=row["active"],
+            language=row["chosen_language"] or row["language"], chat_id=row["chat_id"], bot=row["bot"],
+            cause=row["cause"], username=row["username"], first_name=row["first_name"], is_fixed=is_fixed,
         )  # fmt: skip

@@ -1,0 +1,80 @@
+"""`/newsletter` and `/stop`: opting in and out of news and offers, and the role that goes with it."""
+
+from services.gateway.bot.registry import Asked, Command, Hands, NotUnderstood
+from services.gateway.domain.roles import Role
+from shared.bus import Refusal
+from shared.markdown import Message
+from shared.queries import GetRecipient, PutRecipient
+
+
+async def newsletter(asked: Asked, hands: Hands) -> Message:
+    """Subscribe, unsubscribe, or tell which of the two somebody is."""
+    match asked.rest.lower():
+        case "":
+            is_on = await is_subscribed(asked, hands)
+            message = Message().title(asked.say("newsletter.title"))
+            message.blank().text(asked.say("newsletter.is_on" if is_on else "newsletter.is_off"))
+            return _with_button(message, asked, is_on=is_on)
+        case "on":
+            await set_subscribed(asked, hands, wanted=True)
+            return _with_button(Message().text(asked.say("newsletter.on")), asked, is_on=True)
+        case "off":
+            await set_subscribed(asked, hands, wanted=False)
+            return _with_button(Message().text(asked.say("newsletter.off")), asked, is_on=False)
+    raise NotUnderstood
+
+
+async def stop(asked: Asked, hands: Hands) -> Message:
+    """Unsubscribe somebody who wants no more of it."""
+    await set_subscribed(asked, hands, wanted=False)
+    message = Message().title(asked.say("newsletter.stopped"))
+    message.blank().text(asked.say("newsletter.stopped_more"))
+    return _with_button(message, asked, is_on=False)
+
+
+async def is_subscribed(asked: Asked, hands: Hands) -> bool:
+    """Say whether somebody gets news and offers: a subscriber or above, who has not opted out."""
+    if asked.user.role < Role.SUBSCRIBER:
+        return False
+    try:
+        return not (await hands.bus.ask(GetRecipient(user_id=asked.user.id))).opted_out
+    except Refusal as refusal:
+        if refusal.status != 404:
+            raise
+        # Senders has not been told of them yet: then nobody has opted them out.
+        return True
+
+
+async def set_subscribed(asked: Asked, hands: Hands, *, wanted: bool) -> None:
+    """Opt somebody in or out; whoever has no higher role becomes a subscriber, or one no longer."""
+    await hands.bus.ask(PutRecipient(cause=asked.cause, user_id=asked.user.id, opted_out=not wanted))
+    role, only_from = (Role.SUBSCRIBER, Role.PUBLIC) if wanted else (Role.PUBLIC, Role.SUBSCRIBER)
+    await hands.users.set_role(asked.user, role, asked.cause, only_from=only_from)
+
+
+def _with_button(message: Message, asked: Asked, *, is_on: bool) -> Message:
+    if is_on:
+        return message.button(asked.press("newsletter.unsubscribe", "newsletter", "off"))
+    return message.button(asked.press("newsletter.subscribe", "newsletter", "on"))
+
+
+NEWSLETTER = Command(
+    name="newsletter",
+    category="general",
+    description="News and offers",
+    role=Role.PUBLIC,
+    run=newsletter,
+    usage="[on|off]",
+    help="Subscribes you to news and offers, or unsubscribes you.",
+    private=True,
+)
+
+STOP = Command(
+    name="stop",
+    category="general",
+    description="No more news and offers",
+    role=Role.PUBLIC,
+    run=stop,
+    help="Unsubscribes you from news and offers.",
+    private=True,
+)
