@@ -51,11 +51,11 @@ class Asked:
         """What follows the name, word by word."""
         return self.rest.split()
 
-    def say(self, key: str, **values: object) -> str:
+    def say(self, key: str, /, **values: object) -> str:
         """Return a text in the language of whoever asked."""
         return texts.say(self.user.language, key, **values)
 
-    def press(self, key: str, command: str, rest: str = "", **values: object) -> Button:
+    def press(self, key: str, command: str, rest: str = "", /, **values: object) -> Button:
         """Return a button that gives a command when it is pressed, its text in the asker's language."""
         return self.button(self.say(key, **values), command, rest)
 

@@ -32,7 +32,7 @@ def language_of(tag: str | None) -> str:
     return language if language in TEXTS else FALLBACK
 
 
-def say(language: str | None, key: str, **values: object) -> str:
+def say(language: str | None, key: str, /, **values: object) -> str:
     """Return a text with its values; raises KeyError for a key that English does not have either."""
     known = TEXTS[language_of(language)]
     return (known[key] if key in known else TEXTS[FALLBACK][key]).format_map(values)
