@@ -4,7 +4,7 @@ Names on the wire are data and never change. Adding an optional field is always 
 a new class with a new subject. `tests/contracts/events/` keeps a sample of every event ever shipped.
 """
 
-from datetime import datetime
+from datetime import datetime, time
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Literal, Self
 from uuid import UUID
@@ -409,6 +409,26 @@ class PushSubscription(Value):
     auth: str
 
 
+class QuietHours(Value):
+    """When somebody is not to be disturbed: from `start` to `end`, by the clocks of a time zone.
+
+    Where `end` is before `start` the night lies between them. Without a `zone` the recipient's own counts,
+    else UTC.
+    """
+
+    start: time
+    end: time
+    zone: str | None = None
+
+    @model_validator(mode="after")
+    def _some_time(self) -> Self:
+        if self.start == self.end:
+            raise ValueError("quiet hours end at another time than they start")
+        if self.start.tzinfo or self.end.tzinfo:
+            raise ValueError("quiet hours name their time zone in zone")
+        return self
+
+
 class RecipientChanged(Event):
     """The whole new state of a recipient; id derived from (user, version)."""
 
@@ -425,10 +445,35 @@ class RecipientChanged(Event):
     time_zone: str | None = None
     role: str | None = None
     opted_out: bool = False
+    muted: tuple[Channel, ...] = ()
+    channel_order: tuple[Channel, ...] = ()
+    quiet_hours: QuietHours | None = None
+    telegram_id: int | None = None
+    """The Telegram user who was linked with this user, if one was."""
+    linked_to: UUID | None = None
+    """The user that this one, met through a bot, is the same person as: everything of his is there."""
 
     def subject(self) -> str:
         """Return `recipients.changed.<user>`."""
         return f"recipients.changed.{self.user_id}"
+
+
+class RecipientForgotten(Event):
+    """Somebody is to be forgotten: whoever keeps something of this user's lets go of it.
+
+    id derived from (user, version); `version` is above that of every RecipientChanged before it, and what
+    comes after it is somebody new. One is published for each id that the person was known by.
+    """
+
+    name = "recipient.forgotten"
+    pattern = "recipients.forgotten.*"
+
+    user_id: UUID
+    version: int
+
+    def subject(self) -> str:
+        """Return `recipients.forgotten.<user>`."""
+        return f"recipients.forgotten.{self.user_id}"
 
 
 class ChatChanged(Event):
@@ -453,7 +498,7 @@ ALL: tuple[type[Event], ...] = (
     MessageRequested,
     PromoPosted, MessageSent, MessageFailed, MessageSuppressed, MessageAmbiguous, CampaignChanged,
     UpdateReceived,
-    RecipientChanged, ChatChanged,
+    RecipientChanged, RecipientForgotten, ChatChanged,
 )  # fmt: skip
 """Every event there is."""
 

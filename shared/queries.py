@@ -17,6 +17,7 @@ from shared.events import (
     ClickSource,
     Lane,
     PushSubscription,
+    QuietHours,
     State,
     Value,
     Variable,
@@ -472,10 +473,22 @@ class RecipientView(Value):
     time_zone: str | None = None
     role: str | None = None
     opted_out: bool = False
+    muted: tuple[Channel, ...] = ()
+    """Channels that nothing goes over, unless a message names the address itself."""
+    channel_order: tuple[Channel, ...] = ()
+    """The order of channels for messages that bring none of their own; empty: the default one."""
+    quiet_hours: QuietHours | None = None
+    telegram_id: int | None = None
+    """The Telegram user who is linked with this user."""
+    created_at: AwareDatetime | None = None
+    updated_at: AwareDatetime | None = None
 
 
 class GetRecipient(Query[RecipientView]):
-    """Ask for a recipient; refused with 404 where there is none."""
+    """Ask for a recipient; refused with 404 where there is none.
+
+    Of a Telegram user who is linked, the one that he is linked with is shown.
+    """
 
     service = "senders"
     name = "get_recipient"
@@ -484,8 +497,39 @@ class GetRecipient(Query[RecipientView]):
     user_id: UUID
 
 
+class RecipientPage(Value):
+    """Recipients, newest first; `cursor` asks for the next page, null at the end."""
+
+    items: tuple[RecipientView, ...]
+    cursor: str | None = None
+
+
+class ListRecipients(Query[RecipientPage]):
+    """Ask for the directory, or for those of a role, a language, a Telegram chat or an e-mail address."""
+
+    service = "senders"
+    name = "list_recipients"
+    reply = RecipientPage
+
+    role: str | None = None
+    language: str | None = None
+    email: str | None = None
+    telegram_chat_id: int | None = None
+    cursor: str | None = None
+    limit: int = Field(default=100, ge=1, le=500)
+
+
+Clearable = Literal[
+    "email", "telegram_chat_id", "bot", "language", "time_zone", "role", "channel_order", "quiet_hours",
+]  # fmt: skip
+
+
 class PutRecipient(Query[RecipientView]):
-    """Create a recipient, or change the fields that are given (null leaves a field as it is)."""
+    """Create a recipient, or change the fields that are given (null leaves a field as it is).
+
+    `clear` names fields that are to be empty. Like every command about recipients it works once: the same
+    command again, with the same cause, changes nothing, whatever has come between.
+    """
 
     service = "senders"
     name = "put_recipient"
@@ -500,6 +544,10 @@ class PutRecipient(Query[RecipientView]):
     time_zone: str | None = None
     role: str | None = None
     opted_out: bool | None = None
+    muted: tuple[Channel, ...] | None = None
+    channel_order: tuple[Channel, ...] | None = None
+    quiet_hours: QuietHours | None = None
+    clear: tuple[Clearable, ...] = ()
 
 
 class AddPushSubscription(Query[RecipientView]):
@@ -512,6 +560,214 @@ class AddPushSubscription(Query[RecipientView]):
     cause: UUID
     user_id: UUID
     subscription: PushSubscription
+
+
+class PushSubscriptionView(Value):
+    """A browser's subscription as its owner may see it: without its keys."""
+
+    id: UUID
+    endpoint: str
+    created_at: AwareDatetime
+    last_success_at: AwareDatetime | None = None
+
+
+class PushSubscriptionList(Value):
+    """A recipient's subscriptions, oldest first."""
+
+    items: tuple[PushSubscriptionView, ...]
+
+
+class ListPushSubscriptions(Query[PushSubscriptionList]):
+    """Ask for the browsers of a recipient; refused with 404 where there is none."""
+
+    service = "senders"
+    name = "list_push_subscriptions"
+    reply = PushSubscriptionList
+
+    user_id: UUID
+
+
+class DeletePushSubscription(Query[RecipientView]):
+    """Take a subscription from a recipient, by its id or its endpoint; refused with 404 without it."""
+
+    service = "senders"
+    name = "delete_push_subscription"
+    reply = RecipientView
+
+    cause: UUID
+    user_id: UUID
+    subscription_id: UUID | None = None
+    endpoint: str | None = None
+
+
+class LinkUser(Query[RecipientView]):
+    """Say that a user of the API is a Telegram user: from then on both ids mean one recipient.
+
+    Addresses are merged and consent is united in the stricter sense. Refused with 409 where either is linked
+    with somebody else, or the user has another Telegram chat.
+    """
+
+    service = "senders"
+    name = "link_user"
+    reply = RecipientView
+
+    cause: UUID
+    user_id: UUID
+    telegram_id: int = Field(gt=0, lt=2**63)
+
+
+class UnlinkUser(Query[RecipientView]):
+    """Part a user of the API from his Telegram user; both keep the consent that they share by then."""
+
+    service = "senders"
+    name = "unlink_user"
+    reply = RecipientView
+
+    cause: UUID
+    user_id: UUID
+
+
+class Forgotten(Value):
+    """What was let go of: the ids that somebody was known by, and how many messages are nobody's now."""
+
+    user_ids: tuple[UUID, ...]
+    messages: int
+
+
+class ForgetRecipient(Query[Forgotten]):
+    """Forget somebody for good: addresses, subscriptions, preferences, and what was written to them.
+
+    What is unsent is cancelled. The ledger keeps that there were messages, and what became of them.
+    """
+
+    service = "senders"
+    name = "forget_recipient"
+    reply = Forgotten
+
+    cause: UUID
+    user_id: UUID
+
+
+class ChatTold(Value):
+    """What came of it: false when something newer is known of the chat already."""
+
+    changed: bool
+
+
+class TellChat(Query[ChatTold]):
+    """Tell what Telegram said of a bot in a chat (`my_chat_member`): nothing is sent there, or again.
+
+    `at` is the update's date, `order` its update_id: of two the later one counts, however they arrive.
+    """
+
+    service = "senders"
+    name = "tell_chat"
+    reply = ChatTold
+
+    cause: UUID
+    bot: str
+    chat_id: int
+    change: Literal["blocked", "unblocked", "kicked", "added"]
+    at: AwareDatetime
+    order: int = 0
+
+
+SuppressionReason = Literal["bounced", "complained", "blocked", "kicked", "deactivated", "opted_out"]
+SuppressionOrigin = Literal["bounce", "provider", "block", "unsubscribe", "operator"]
+
+
+class SuppressionView(Value):
+    """An address that nothing is sent to; with reason opted_out nothing but campaigns is held back.
+
+    `address` is an e-mail address, or `<bot>:<chat id>`.
+    """
+
+    id: UUID
+    channel: Channel
+    address: str
+    reason: SuppressionReason
+    origin: SuppressionOrigin
+    created_at: AwareDatetime
+
+
+class SuppressionPage(Value):
+    """Suppressions, newest first; `cursor` asks for the next page, null at the end."""
+
+    items: tuple[SuppressionView, ...]
+    cursor: str | None = None
+
+
+class ListSuppressions(Query[SuppressionPage]):
+    """Ask for the suppression list, by channel, origin or address."""
+
+    service = "senders"
+    name = "list_suppressions"
+    reply = SuppressionPage
+
+    channel: Channel | None = None
+    origin: SuppressionOrigin | None = None
+    address: str | None = None
+    cursor: str | None = None
+    limit: int = Field(default=100, ge=1, le=500)
+
+
+class AddSuppression(Query[SuppressionView]):
+    """Put an address on the suppression list by hand."""
+
+    service = "senders"
+    name = "add_suppression"
+    reply = SuppressionView
+
+    cause: UUID
+    channel: Literal[Channel.TELEGRAM, Channel.EMAIL]
+    address: str = Field(min_length=1, max_length=320)
+    reason: SuppressionReason
+
+
+class LiftSuppression(Query[SuppressionView]):
+    """Take an address off the suppression list; refused with 404 where it is not on it."""
+
+    service = "senders"
+    name = "lift_suppression"
+    reply = SuppressionView
+
+    cause: UUID
+    suppression_id: UUID
+
+
+class BounceTold(Value):
+    """Whether the address is suppressed by now."""
+
+    suppressed: bool
+
+
+class TellBounce(Query[BounceTold]):
+    """Tell that a letter came back (hard: for good), or that somebody complained about it."""
+
+    service = "senders"
+    name = "tell_bounce"
+    reply = BounceTold
+
+    cause: UUID
+    email: str = Field(min_length=3, max_length=320)
+    kind: Literal["hard", "soft", "complaint"] = "hard"
+
+
+class Unsubscribed(Value):
+    """Whether there was somebody to unsubscribe; who was unsubscribed before still is."""
+
+    known: bool
+
+
+class UnsubscribeRecipient(Query[Unsubscribed]):
+    """Take whom a campaign's delivery went to off all campaigns, by user and by address."""
+
+    service = "senders"
+    name = "unsubscribe_recipient"
+    reply = Unsubscribed
+
+    cause: UUID
+    delivery_id: UUID
 
 
 class CampaignRecipient(Value):
@@ -565,7 +821,9 @@ class GetCampaign(Query[CampaignView]):
 ALL: tuple[type[Query[Value]], ...] = (
     StartSchedule, StopSchedule, ListSchedules, ListPromos, ListPromoLog,
     ListClicks, CountClicks, ListPostClicks, GetClicksSeries, AnnotateClick,
-    ListTemplates, GetMessage, ListMessages, CancelMessage, GetRecipient, PutRecipient, AddPushSubscription,
+    ListTemplates, GetMessage, ListMessages, CancelMessage, GetRecipient, ListRecipients, PutRecipient,
+    ForgetRecipient, LinkUser, UnlinkUser, AddPushSubscription, ListPushSubscriptions, DeletePushSubscription,
+    TellChat, ListSuppressions, AddSuppression, LiftSuppression, TellBounce, UnsubscribeRecipient,
     CreateCampaign, GetCampaign,
 )  # type: ignore[assignment]  # fmt: skip  # Query is invariant in its reply; each member is a Query
 """Every query there is."""

@@ -63,7 +63,7 @@ STREAMS: tuple[Stream, ...] = (
     Stream("CAMPAIGN", tuple(f"messages.campaign.{channel}" for channel in CHANNELS)),
     Stream("OUTCOMES", ("outcomes.*.*", "campaigns.changed")),
     Stream("UPDATES", ("updates.*",)),
-    Stream("RECIPIENTS", ("recipients.changed.*", "chats.changed.*")),
+    Stream("RECIPIENTS", ("recipients.changed.*", "recipients.forgotten.*", "chats.changed.*")),
     Stream("DLQ", ("dlq.*",)),
     Stream("DISCARDED", ("discarded.*",)),
     Stream(

@@ -5,10 +5,13 @@ Consumes: MessageRequested (`senders_transactional_telegram`, `senders_transacti
     `senders_campaign_push`), PromoDue (`senders_promos`), PromoCancelled (`senders_cancellations`),
     ButtonClicked (`senders_presses`), dead letters (`senders_dead_letters`).
 Publishes: PromoPosted, MessageSent, MessageFailed, MessageSuppressed, MessageAmbiguous, RecipientChanged,
-    ChatChanged, CampaignChanged, MessageRequested (campaign items).
-Answers: ListTemplates, GetMessage, ListMessages, CancelMessage, GetRecipient, PutRecipient,
-    AddPushSubscription, CreateCampaign, GetCampaign.
+    RecipientForgotten, ChatChanged, CampaignChanged, MessageRequested (campaign items).
+Answers: ListTemplates, GetMessage, ListMessages, CancelMessage, GetRecipient,
+    ListRecipients, PutRecipient, ForgetRecipient, LinkUser, UnlinkUser, AddPushSubscription,
+    ListPushSubscriptions, DeletePushSubscription, TellChat, ListSuppressions, AddSuppression,
+    LiftSuppression, TellBounce, UnsubscribeRecipient, CreateCampaign, GetCampaign.
 Stores: state `messages`, `deliveries`, `delivery_history`, `recipients`, `push_subscriptions`,
-    `suppressions`, `migrated_chats`, `promo_cancellations`, `message_cancellations`, `campaigns`,
+    `suppressions`, `migrated_chats`, `chats_told`, `forgotten_recipients`, `commands_done`,
+    `promo_cancellations`, `message_cancellations`, `campaigns`,
     `campaign_recipients`, `governor`, `bus_attempts`.
 """

@@ -24,15 +24,12 @@ from shared.bus import Bus, answering, on, on_dead_letter
 from shared.database import Attempts, Database, is_unavailable
 from shared.events import ButtonClicked, Channel, MessageRequested, PromoCancelled, PromoDue
 from shared.queries import (
-    AddPushSubscription,
     CancelMessage,
     CreateCampaign,
     GetCampaign,
     GetMessage,
-    GetRecipient,
     ListMessages,
     ListTemplates,
-    PutRecipient,
 )
 from shared.queues import Queues
 from shared.service import Service
@@ -122,21 +119,15 @@ async def _answer(
     campaigns: Campaigns,
     http_hosts: tuple[str, ...],
 ) -> None:
-    ledger, recipients, announce = desk.ledger, desk.recipients, desk.announcer.recipients
+    ledger, announcer = desk.ledger, desk.announcer
+    tell = api.Telling(announcer.recipients, announcer.forgotten, announcer.chats)
     await stack.enter_async_context(
         bus.answer(
             answering(ListTemplates, lambda query: api.list_templates(query, desk.templates)),
             answering(GetMessage, lambda query: api.get_message(query, ledger)),
             answering(ListMessages, lambda query: api.list_messages(query, ledger)),
-            answering(
-                CancelMessage, lambda command: api.cancel_message(command, ledger, desk.announcer.outcome)
-            ),
-            answering(GetRecipient, lambda query: api.get_recipient(query, recipients)),
-            answering(PutRecipient, lambda command: api.put_recipient(command, recipients, announce)),
-            answering(
-                AddPushSubscription,
-                lambda command: api.add_push_subscription(command, recipients, announce, http_hosts),
-            ),
+            answering(CancelMessage, lambda command: api.cancel_message(command, ledger, announcer.outcome)),
+            *api.directory(desk.recipients, tell, http_hosts),
             answering(
                 CreateCampaign, lambda command: api.create_campaign(command, campaigns, desk.templates)
             ),

@@ -29,6 +29,7 @@ HANDLED_BY: dict[type[Event], set[str]] = {
     events.CampaignChanged: set(),
     events.UpdateReceived: {"gateway_updates"},
     events.RecipientChanged: set(),
+    events.RecipientForgotten: set(),
     events.ChatChanged: set(),
 }
 """Who takes which event; of MessageRequested exactly one durable does, that of its lane and channel."""

@@ -1,6 +1,7 @@
 """Telling senders of the people that the bots have met; a row knows whether it has been told."""
 
 import asyncio
+from uuid import uuid4
 
 from services.gateway.store import User, Users
 from shared import tasks, telemetry
@@ -48,8 +49,9 @@ class Announcer:
         await tasks.wait(self._woken, AGAIN_SECONDS)
 
     async def _tell(self, user: User) -> bool:
+        # What is told is how they are now: to tell it twice changes nothing, to leave it out would.
         command = PutRecipient(
-            cause=user.cause, user_id=user.id, telegram_chat_id=user.chat_id,
+            cause=uuid4(), user_id=user.id, telegram_chat_id=user.chat_id,
             bot=user.bot, language=user.language, role=user.role.word,
         )  # fmt: skip
         try:

@@ -2,11 +2,27 @@
 
 from collections.abc import Awaitable, Callable, Collection
 from urllib.parse import urlsplit
-from uuid import UUID
+from uuid import UUID, uuid4
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from services.senders.store import Recipients
+from services.senders.api.places import page_of, place
+from services.senders.store import AlreadyLinked, Recipients
 from shared.bus import Refusal
-from shared.queries import AddPushSubscription, GetRecipient, PutRecipient, RecipientView
+from shared.queries import (
+    AddPushSubscription,
+    DeletePushSubscription,
+    ForgetRecipient,
+    Forgotten,
+    GetRecipient,
+    LinkUser,
+    ListPushSubscriptions,
+    ListRecipients,
+    PushSubscriptionList,
+    PutRecipient,
+    RecipientPage,
+    RecipientView,
+    UnlinkUser,
+)
 
 Announce = Callable[[], Awaitable[None]]
 
@@ -16,13 +32,50 @@ async def get_recipient(query: GetRecipient, recipients: Recipients) -> Recipien
     return await _view(query.user_id, recipients)
 
 
+async def list_recipients(query: ListRecipients, recipients: Recipients) -> RecipientPage:
+    """List recipients, newest first; refuses a cursor that is none."""
+    found = await recipients.list_recipients(query, query.limit + 1, place(query.cursor))
+    items, cursor = page_of(found, query.limit, lambda last: (last.created_at, last.user_id))
+    return RecipientPage(items=items, cursor=cursor)
+
+
 async def put_recipient(command: PutRecipient, recipients: Recipients, announce: Announce) -> RecipientView:
-    """Create or change a recipient; refuses addresses that cannot be."""
-    if command.email is not None and not _is_address(command.email):
+    """Create or change a recipient; refuses addresses, time zones and orders that cannot be."""
+    if command.email is not None and not is_address(command.email):
         raise Refusal(422, "Invalid address", "email is expected to be local@domain")
+    quiet_zone = command.quiet_hours.zone if command.quiet_hours else None
+    if any(zone is not None and not _is_zone(zone) for zone in (command.time_zone, quiet_zone)):
+        raise Refusal(422, "Invalid time zone", "expected a time zone, such as Europe/Madrid")
+    if command.channel_order and len({*command.channel_order}) < len(command.channel_order):
+        raise Refusal(422, "Invalid order", "channel_order names a channel twice")
     await recipients.put(command)
     await announce()
     return await _view(command.user_id, recipients)
+
+
+async def link_user(command: LinkUser, recipients: Recipients, announce: Announce) -> RecipientView:
+    """Make one recipient of a user and a Telegram user; refuses with 409 where one has another already."""
+    try:
+        await recipients.link(command)
+    except AlreadyLinked as problem:
+        raise Refusal(409, "Cannot be linked", str(problem)) from None
+    await announce()
+    return await _view(command.user_id, recipients)
+
+
+async def unlink_user(command: UnlinkUser, recipients: Recipients, announce: Announce) -> RecipientView:
+    """Part a user from his Telegram user; refuses with 404 where there is none."""
+    if not await recipients.unlink(command):
+        raise Refusal(404, "Not linked", "this user is linked with no Telegram user")
+    await announce()
+    return await _view(command.user_id, recipients)
+
+
+async def forget_recipient(command: ForgetRecipient, recipients: Recipients, announce: Announce) -> Forgotten:
+    """Forget somebody, also one who was only written to; the rest is told and swept by the rounds."""
+    user_ids, messages = await recipients.forget(command, nobody=uuid4())
+    await announce()
+    return Forgotten(user_ids=user_ids, messages=messages)
 
 
 async def add_push_subscription(
@@ -35,6 +88,24 @@ async def add_push_subscription(
     if not _is_endpoint(command.subscription.endpoint, http_hosts):
         raise Refusal(422, "Invalid subscription", "endpoint is expected to be an https: URL")
     await recipients.add_subscription(command)
+    await announce()
+    return await _view(command.user_id, recipients)
+
+
+async def list_push_subscriptions(
+    query: ListPushSubscriptions, recipients: Recipients
+) -> PushSubscriptionList:
+    """List a recipient's browsers; refuses with 404."""
+    await _view(query.user_id, recipients)
+    return PushSubscriptionList(items=tuple(await recipients.list_subscriptions(query.user_id)))
+
+
+async def delete_push_subscription(
+    command: DeletePushSubscription, recipients: Recipients, announce: Announce
+) -> RecipientView:
+    """Take a browser from a recipient; refuses with 404."""
+    if not await recipients.remove_subscription(command):
+        raise Refusal(404, "Unknown subscription", "this recipient has no such push subscription")
     await announce()
     return await _view(command.user_id, recipients)
 
@@ -55,6 +126,15 @@ def _is_endpoint(endpoint: str, http_hosts: Collection[str]) -> bool:
     return host is not None and (parts.scheme == "https" or (parts.scheme == "http" and host in http_hosts))
 
 
-def _is_address(text: str) -> bool:
+def _is_zone(name: str) -> bool:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return False
+    return True
+
+
+def is_address(text: str) -> bool:
+    """Say whether a text may be an e-mail address."""
     local, _, domain = text.rpartition("@")
     return bool(local and "." in domain and not any(c.isspace() or ord(c) < 32 or c in "<>,;" for c in text))

@@ -15,6 +15,7 @@ from shared.events import (
     MessageRequested,
     PromoDue,
     PromoRef,
+    QuietHours,
     Value,
     Variable,
 )
@@ -111,4 +112,8 @@ class Recipient(Value):
     telegram_chat_id: int | None = None
     bot: str | None = None
     language: str | None = None
+    time_zone: str | None = None
     opted_out: bool = False
+    muted: tuple[Channel, ...] = ()
+    channel_order: tuple[Channel, ...] | None = None
+    quiet_hours: QuietHours | None = None

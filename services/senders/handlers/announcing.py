@@ -11,7 +11,7 @@ from sqlalchemy import RowMapping
 
 from services.senders.domain.requests import Request
 from services.senders.handlers.tracing import of_message
-from services.senders.store import Campaigns, Ledger, Recipients
+from services.senders.store import Campaigns, Ledger, Recipients, quiet_hours
 from shared import metrics
 from shared.events import (
     CampaignChanged,
@@ -25,6 +25,7 @@ from shared.events import (
     Outcome,
     PromoPosted,
     RecipientChanged,
+    RecipientForgotten,
     State,
     outcome_id,
 )
@@ -111,9 +112,35 @@ class Announcer:
                     time_zone=row["time_zone"],
                     role=row["role"],
                     opted_out=row["opted_out"],
+                    muted=row["muted"],
+                    channel_order=row["channel_order"] or (),
+                    quiet_hours=quiet_hours(row),
+                    telegram_id=row["telegram_id"],
+                    linked_to=row["linked_to"],
                 )
             )
             await self._recipients.announced(row["user_id"], row["version"])
+
+    async def forgotten(self) -> None:
+        """Tell who is to be forgotten by everybody."""
+        for row in await self._recipients.untold_forgotten():
+            await self._publish(
+                RecipientForgotten(
+                    id=derived("recipient.forgotten", row["user_id"], row["version"]),
+                    at=row["forgotten_at"],
+                    user_id=row["user_id"],
+                    version=row["version"],
+                )
+            )
+            await self._recipients.forgotten_announced(row["user_id"], row["version"])
+
+    async def chats(self) -> None:
+        """Tell what Telegram told of chats."""
+        for row in await self._recipients.untold_chats():
+            told = {name: row[name] for name in ("bot", "chat_id", "change")}
+            event_id = derived("chat.changed", *told.values(), row["cause"])
+            await self._publish(ChatChanged(id=event_id, at=row["told_at"], **told))
+            await self._recipients.chat_announced(row["bot"], row["chat_id"], row["cause"])
 
     async def migrations(self) -> None:
         """Tell which chats live on under another id."""

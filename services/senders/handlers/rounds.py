@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from services.senders.domain.policy import Again, in_doubt
 from services.senders.handlers.announcing import Announcer
@@ -122,7 +122,11 @@ class Rounds:
     async def _untold(self) -> None:
         await self._announcer.outcomes(older_than=2.0)
         await self._announcer.recipients()
+        await self._announcer.forgotten()
+        await self._announcer.chats()
         await self._announcer.migrations()
+        while await self._desk.recipients.sweep(nobody=uuid4()):
+            await asyncio.sleep(0)
         await self._campaigns.end()
         await self._announcer.campaigns()
 
@@ -130,6 +134,8 @@ class Rounds:
         """Drop what nobody will ask for again."""
         await self._desk.governor.forget()
         await self._desk.ledger.forget_cancellations()
+        await self._desk.recipients.forget_commands()
+        await self._desk.recipients.strip_late(nobody=uuid4())
 
     async def _expand(self) -> None:
         """Publish the next part of a campaign's list, when the one before is nearly done."""

@@ -4,7 +4,18 @@ from services.senders.store.attempts import Bench
 from services.senders.store.campaigns import Campaigns, Expansion
 from services.senders.store.governor import Governor
 from services.senders.store.ledger import Ledger
-from services.senders.store.recipients import Recipients
+from services.senders.store.linking import AlreadyLinked
+from services.senders.store.recipients import Recipients, quiet_hours
 from services.senders.store.tables import metadata
 
-__all__ = ["Bench", "Campaigns", "Expansion", "Governor", "Ledger", "Recipients", "metadata"]
+__all__ = [
+    "AlreadyLinked",
+    "Bench",
+    "Campaigns",
+    "Expansion",
+    "Governor",
+    "Ledger",
+    "Recipients",
+    "metadata",
+    "quiet_hours",
+]

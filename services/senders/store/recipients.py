@@ -1,135 +1,114 @@
-"""The recipients' directory: where people are reached, and what must not be sent to them."""
+"""The recipients' directory: where people are reached, and how they want to be."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import RowMapping, text
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.senders.domain.requests import Recipient
-from shared.database import Database
-from shared.events import Channel, PushSubscription
-from shared.queries import AddPushSubscription, PutRecipient, RecipientView
+from services.senders.store.browsers import Browsers
+from services.senders.store.chats import Chats
+from services.senders.store.directory import FIRST_VERSION, ITSELF, alone, is_new, who_is
+from services.senders.store.erasing import Erasing
+from services.senders.store.linking import Linking
+from services.senders.store.suppressions import LIFT_UNSUBSCRIBED, Suppressions, spellings
+from shared.events import Channel, PushSubscription, QuietHours
+from shared.queries import ListRecipients, PutRecipient, RecipientView
 
-_FIELDS = ("email", "telegram_chat_id", "bot", "language", "time_zone", "role", "opted_out")
+_QUIET = ("quiet_start", "quiet_end", "quiet_zone")
+_PLAIN = ("email", "telegram_chat_id", "bot", "language", "time_zone", "role", "channel_order")
+_FIELDS = (*_PLAIN, *_QUIET)
+_SHOWN = (*_PLAIN, "user_id", "version", "opted_out", "muted", "telegram_id", "created_at", "updated_at")
+_CASTS = {"channel_order": "text[]", "quiet_start": "time", "quiet_end": "time", "telegram_chat_id": "bigint"}
 
-_PUT = text("""
-    INSERT INTO recipients AS known
-           (user_id, version, announced, email, telegram_chat_id, bot, language, time_zone, role, opted_out)
-    VALUES (:user_id, 1, 0, :email, :telegram_chat_id, :bot, :language, :time_zone, :role,
-            coalesce(CAST(:opted_out AS boolean), false))
+_GIVEN = {name: f"CAST(:{name} AS {_CASTS.get(name, 'text')})" for name in _FIELDS}
+# Of quiet hours all three parts are given, or none.
+_NEW = {
+    name: f"CASE WHEN '{name}' = ANY(CAST(:clear AS text[])) THEN NULL ELSE {given} END"
+    for name, given in (
+        *((name, f"coalesce({_GIVEN[name]}, known.{name})") for name in _PLAIN),
+        *((name, f"CASE WHEN :quiet THEN {_GIVEN[name]} ELSE known.{name} END") for name in _QUIET),
+    )
+} | {
+    "opted_out": "coalesce(CAST(:opted_out AS boolean), known.opted_out)",
+    "muted": "coalesce(CAST(:muted AS text[]), known.muted)",
+}
+_PUT = text(f"""
+    INSERT INTO recipients AS known (user_id, version, announced, opted_out, muted, {", ".join(_FIELDS)})
+    VALUES (:user_id, {FIRST_VERSION}, 0,
+            coalesce(CAST(:opted_out AS boolean), false), coalesce(CAST(:muted AS text[]), '{{}}'),
+            {", ".join(_GIVEN.values())})
     ON CONFLICT (user_id) DO UPDATE
-    SET version = known.version + 1, updated_at = now(),
-        email = coalesce(excluded.email, known.email),
-        telegram_chat_id = coalesce(excluded.telegram_chat_id, known.telegram_chat_id),
-        bot = coalesce(excluded.bot, known.bot), language = coalesce(excluded.language, known.language),
-        time_zone = coalesce(excluded.time_zone, known.time_zone), role = coalesce(excluded.role, known.role),
-        opted_out = coalesce(CAST(:opted_out AS boolean), known.opted_out)
-    WHERE (known.email, known.telegram_chat_id, known.bot, known.language, known.time_zone, known.role,
-           known.opted_out)
-          IS DISTINCT FROM
-          (coalesce(excluded.email, known.email), coalesce(excluded.telegram_chat_id, known.telegram_chat_id),
-           coalesce(excluded.bot, known.bot), coalesce(excluded.language, known.language),
-           coalesce(excluded.time_zone, known.time_zone), coalesce(excluded.role, known.role),
-           coalesce(CAST(:opted_out AS boolean), known.opted_out))""")
+    SET version = known.version + 1, updated_at = now(), ({", ".join(_NEW)}) = ROW({", ".join(_NEW.values())})
+    WHERE ({", ".join(f"known.{name}" for name in _NEW)}) IS DISTINCT FROM ({", ".join(_NEW.values())})""")  # noqa: S608 - constants
 
-_TOUCH = text("""
-    INSERT INTO recipients AS known (user_id, version, announced, opted_out) VALUES (:user_id, 1, 0, false)
-    ON CONFLICT (user_id) DO UPDATE SET version = known.version + 1, updated_at = now()""")
-
-_ADD_SUBSCRIPTION = text("""
-    INSERT INTO push_subscriptions AS known (endpoint, user_id, p256dh, auth)
-    VALUES (:endpoint, :user_id, :p256dh, :auth)
-    ON CONFLICT (endpoint) DO UPDATE
-    SET user_id = excluded.user_id, p256dh = excluded.p256dh, auth = excluded.auth
-    WHERE (known.user_id, known.p256dh, known.auth) IS DISTINCT FROM
-          (excluded.user_id, excluded.p256dh, excluded.auth)
-    RETURNING endpoint""")
-
-_DELETE_SUBSCRIPTION = text("DELETE FROM push_subscriptions WHERE endpoint = :endpoint RETURNING user_id")
-_SUBSCRIPTION_WORKED = text(
-    "UPDATE push_subscriptions SET last_success_at = now() WHERE endpoint = :endpoint"
-)
-_GET = text("SELECT * FROM recipients WHERE user_id = :user_id")
-_SUBSCRIPTIONS = text("""
-    SELECT endpoint, p256dh, auth FROM push_subscriptions WHERE user_id = :user_id
-    ORDER BY created_at, endpoint""")
+_GET = text(f"SELECT * FROM recipients WHERE user_id = {ITSELF}")  # noqa: S608 - a constant
+_LIST = text("""
+    SELECT r.*, ARRAY(SELECT json_build_object('endpoint', endpoint, 'p256dh', p256dh, 'auth', auth)
+                      FROM push_subscriptions s WHERE s.user_id = r.user_id
+                      ORDER BY s.created_at, s.endpoint) AS subscriptions
+    FROM recipients r
+    WHERE linked_to IS NULL
+      AND (CAST(:role AS text) IS NULL OR role = :role)
+      AND (CAST(:language AS text) IS NULL OR language = :language)
+      AND (CAST(:email AS text) IS NULL OR lower(email) = :email)
+      AND (CAST(:telegram_chat_id AS bigint) IS NULL OR telegram_chat_id = :telegram_chat_id)
+      AND (CAST(:at AS timestamptz) IS NULL OR (created_at, user_id) < (:at, CAST(:id AS uuid)))
+    ORDER BY created_at DESC, user_id DESC LIMIT :limit""")
 _UNANNOUNCED = text("""
     SELECT r.*, (SELECT count(*) FROM push_subscriptions s WHERE s.user_id = r.user_id) AS subscriptions
     FROM recipients r WHERE announced < version LIMIT :limit""")
 _ANNOUNCED = text("""
     UPDATE recipients SET announced = greatest(announced, :version) WHERE user_id = :user_id""")
-_SUPPRESS = text("""
-    INSERT INTO suppressions (channel, address, reason) VALUES (:channel, :address, :reason)
-    ON CONFLICT (channel, address) DO NOTHING RETURNING address""")
-_SUPPRESSED = text("SELECT reason FROM suppressions WHERE channel = :channel AND address = :address")
-_MIGRATE = text("""
-    INSERT INTO migrated_chats (bot, chat_id, new_chat_id) VALUES (:bot, :chat_id, :new_chat_id)
-    ON CONFLICT (bot, chat_id) DO UPDATE
-    SET new_chat_id = excluded.new_chat_id, announced = false""")
-# A chat that moved before leads to the newest id at once.
-_MIGRATE_EARLIER = text("""
-    UPDATE migrated_chats SET new_chat_id = :new_chat_id
-    WHERE bot = :bot AND new_chat_id = :chat_id AND chat_id <> :new_chat_id""")
-_MIGRATIONS = text("SELECT bot, chat_id, new_chat_id FROM migrated_chats WHERE NOT announced LIMIT 100")
-_MIGRATION_ANNOUNCED = text("""
-    UPDATE migrated_chats SET announced = true
-    WHERE bot = :bot AND chat_id = :chat_id AND new_chat_id = :new_chat_id""")
-_MOVE_RECIPIENTS = text("""
-    UPDATE recipients SET telegram_chat_id = :new_chat_id, version = version + 1, updated_at = now()
-    WHERE telegram_chat_id = :chat_id""")
-_MIGRATED = text("SELECT new_chat_id FROM migrated_chats WHERE bot = :bot AND chat_id = :chat_id")
+
+# What waits for the end of a quiet time is asked again when quiet hours change.
+_WAKE = text("""
+    UPDATE deliveries d SET due_at = now() FROM messages m
+    WHERE d.message_id = m.id AND d.state = 'pending' AND d.reason = 'quiet_hours'
+      AND m.user_id IN (SELECT user_id FROM recipients WHERE user_id = :user_id OR linked_to = :user_id)""")
 
 
-class Recipients:
+class Recipients(Browsers, Chats, Suppressions, Linking, Erasing):
     """The directory, in senders' database."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
-
     async def put(self, command: PutRecipient) -> None:
-        """Create a recipient, or change what is given; what changes nothing makes no new version."""
-        fields = {name: getattr(command, name) for name in _FIELDS}
-        await self._database.execute(_PUT, user_id=command.user_id, **fields)
-
-    async def add_subscription(self, command: AddPushSubscription) -> None:
-        """Add a browser's subscription; an endpoint belongs to one recipient, its newest."""
+        """Create a recipient, or change what is given, once; what changes nothing makes no new version."""
         async with self._database.begin() as connection:
-            await connection.execute(_PUT, {"user_id": command.user_id} | dict.fromkeys(_FIELDS))
-            added = await connection.execute(
-                _ADD_SUBSCRIPTION, {"user_id": command.user_id, **command.subscription.model_dump()}
-            )
-            if added.first():
-                await connection.execute(_TOUCH, {"user_id": command.user_id})
-
-    async def delete_subscription(self, endpoint: str) -> None:
-        """Remove a subscription that has expired."""
-        async with self._database.begin() as connection:
-            deleted = (await connection.execute(_DELETE_SUBSCRIPTION, {"endpoint": endpoint})).scalar()
-            if deleted:
-                await connection.execute(_TOUCH, {"user_id": deleted})
-
-    async def subscription_worked(self, endpoint: str) -> None:
-        """Note the last success of a subscription."""
-        await self._database.execute(_SUBSCRIPTION_WORKED, endpoint=endpoint)
+            await alone(connection, command.user_id)
+            user_id = await who_is(connection, command.user_id)
+            if not await is_new(connection, command):
+                return
+            before = (await connection.execute(_GET, {"user_id": user_id})).mappings().first()
+            await connection.execute(_PUT, _parameters(command) | {"user_id": user_id})
+            if before is not None:
+                await _follow(connection, command, before)
 
     async def view(self, user_id: UUID) -> RecipientView | None:
         """Return a recipient as others see it, or None."""
         row = await self._database.row(_GET, user_id=user_id)
-        if row is None:
-            return None
-        known: dict[str, Any] = {name: row[name] for name in (*_FIELDS, "user_id", "version")}
-        return RecipientView(**known, push_subscriptions=tuple(await self.subscriptions(user_id)))
+        return None if row is None else _view(row, await self.subscriptions(user_id))
+
+    async def list_recipients(
+        self, query: ListRecipients, limit: int, before: tuple[datetime, UUID] | None
+    ) -> list[RecipientView]:
+        """Return recipients, newest first; `before` is time and id."""
+        at, key = before or (None, None)
+        rows = await self._database.rows(
+            _LIST, role=query.role, language=query.language, email=query.email and query.email.lower(),
+            telegram_chat_id=query.telegram_chat_id, at=at, id=key, limit=limit,
+        )  # fmt: skip
+        return [
+            _view(row, [PushSubscription.model_validate(each) for each in row["subscriptions"]])
+            for row in rows
+        ]
 
     async def find(self, user_id: UUID) -> Recipient | None:
         """Return what sending needs of a recipient, or None."""
         row = await self._database.row(_GET, user_id=user_id)
-        return Recipient.model_validate(dict(row)) if row else None
-
-    async def subscriptions(self, user_id: UUID) -> list[PushSubscription]:
-        """Return a recipient's push subscriptions, oldest first."""
-        rows = await self._database.rows(_SUBSCRIPTIONS, user_id=user_id)
-        return [PushSubscription(**row) for row in rows]
+        return Recipient.model_validate(dict(row) | {"quiet_hours": quiet_hours(row)}) if row else None
 
     async def unannounced(self, limit: int = 100) -> Sequence[RowMapping]:
         """Return recipients whose newest version has not been published, with their `subscriptions`."""
@@ -139,34 +118,42 @@ class Recipients:
         """Note that a version is published."""
         await self._database.execute(_ANNOUNCED, user_id=user_id, version=version)
 
-    async def suppress(self, channel: Channel, address: str, reason: str) -> bool:
-        """Put an address on the suppression list; return whether it is new there."""
-        return (
-            await self._database.value(_SUPPRESS, channel=channel, address=address, reason=reason) is not None
-        )
 
-    async def suppressed(self, channel: Channel, address: str) -> str | None:
-        """Return why nothing is sent to an address, or None."""
-        reason: str | None = await self._database.value(_SUPPRESSED, channel=channel, address=address)
-        return reason
+async def _follow(connection: AsyncConnection, command: PutRecipient, before: Mapping[Any, Any]) -> None:
+    """Do what follows from a change of consent."""
+    if before["opted_out"] and command.opted_out is False:
+        for email in {each for each in (before["email"], command.email) if each}:
+            await connection.execute(LIFT_UNSUBSCRIBED, {"addresses": spellings(Channel.EMAIL, email)})
+    if command.quiet_hours or command.time_zone or {"quiet_hours", "time_zone"} & set(command.clear):
+        await connection.execute(_WAKE, {"user_id": before["user_id"]})
 
-    async def migrate(self, bot: str, chat_id: int, new_chat_id: int) -> None:
-        """Remember for good that a chat lives on under another id."""
-        async with self._database.begin() as connection:
-            moved = {"bot": bot, "chat_id": chat_id, "new_chat_id": new_chat_id}
-            await connection.execute(_MIGRATE, moved)
-            await connection.execute(_MIGRATE_EARLIER, moved)
-            await connection.execute(_MOVE_RECIPIENTS, {"chat_id": chat_id, "new_chat_id": new_chat_id})
 
-    async def migrations(self) -> Sequence[RowMapping]:
-        """Return chats that have moved, of which nobody has been told."""
-        return await self._database.rows(_MIGRATIONS)
+def _parameters(command: PutRecipient) -> dict[str, Any]:
+    quiet = command.quiet_hours
+    cleared = {*command.clear} - {"quiet_hours"} | (set(_QUIET) if "quiet_hours" in command.clear else set())
+    order, muted = command.channel_order, command.muted
+    return {
+        **{name: getattr(command, name) for name in _PLAIN},
+        "channel_order": None if order is None else [str(each) for each in order],
+        "muted": None if muted is None else sorted({str(each) for each in muted}),
+        "opted_out": command.opted_out,
+        "quiet": quiet is not None,
+        **dict(zip(_QUIET, (quiet.start, quiet.end, quiet.zone) if quiet else (None,) * 3, strict=True)),
+        "clear": sorted(cleared),
+    }
 
-    async def migration_announced(self, bot: str, chat_id: int, new_chat_id: int) -> None:
-        """Note that a chat's move is published."""
-        await self._database.execute(_MIGRATION_ANNOUNCED, bot=bot, chat_id=chat_id, new_chat_id=new_chat_id)
 
-    async def current_chat(self, bot: str, chat_id: int) -> int:
-        """Return the id under which a chat lives now."""
-        moved = await self._database.value(_MIGRATED, bot=bot, chat_id=chat_id)
-        return chat_id if moved is None else int(moved)
+def quiet_hours(row: Mapping[Any, Any]) -> QuietHours | None:
+    """Return the quiet hours in a recipient's row."""
+    if row["quiet_start"] is None or row["quiet_end"] is None:
+        return None
+    return QuietHours(start=row["quiet_start"], end=row["quiet_end"], zone=row["quiet_zone"])
+
+
+def _view(row: Mapping[Any, Any], subscriptions: Sequence[PushSubscription]) -> RecipientView:
+    known: dict[str, Any] = {name: row[name] for name in _SHOWN} | {
+        "channel_order": row["channel_order"] or (),
+        "quiet_hours": quiet_hours(row),
+        "push_subscriptions": tuple(subscriptions),
+    }
+    return RecipientView.model_validate(known)

@@ -14,6 +14,7 @@ from sqlalchemy import (
     SmallInteger,
     Table,
     Text,
+    Time,
     Uuid,
     func,
     text,
@@ -38,8 +39,44 @@ recipients = Table(
     Column("time_zone", Text),
     Column("role", Text),
     Column("opted_out", Boolean, nullable=False),
+    Column("muted", ARRAY(Text), nullable=False, server_default=text("'{}'")),
+    Column("channel_order", ARRAY(Text)),
+    Column("quiet_start", Time),
+    Column("quiet_end", Time),
+    Column("quiet_zone", Text),
+    Column("telegram_id", BigInteger, unique=True),  # the Telegram user who is linked with this one
+    Column(
+        "linked_to", Uuid, ForeignKey("recipients.user_id", ondelete="CASCADE")
+    ),  # who that one is linked with
+    Column("created_at", _TIME, nullable=False, server_default=func.now()),
     Column("updated_at", _TIME, nullable=False, server_default=func.now()),
     Index("recipients_unannounced", "user_id", postgresql_where=text("announced < version")),
+    Index("recipients_listed", "created_at", "user_id", postgresql_where=text("linked_to IS NULL")),
+    Index("recipients_email", text("lower(email)"), postgresql_where=text("email IS NOT NULL")),
+    Index(
+        "recipients_telegram_chat", "telegram_chat_id", postgresql_where=text("telegram_chat_id IS NOT NULL")
+    ),
+    Index("recipients_linked_to", "linked_to", postgresql_where=text("linked_to IS NOT NULL")),
+)
+
+forgotten_recipients = Table(
+    "forgotten_recipients",
+    metadata,
+    Column("user_id", Uuid, primary_key=True),
+    Column("version", Integer, nullable=False),
+    Column("forgotten_at", _TIME, nullable=False, server_default=func.now()),
+    Column("announced", Boolean, nullable=False, server_default=text("false")),
+    Column("addresses", JSONB),  # what is still to be looked for in the ledger; null once it is done
+    Index("forgotten_recipients_unannounced", "user_id", postgresql_where=text("NOT announced")),
+    Index("forgotten_recipients_unswept", "user_id", postgresql_where=text("addresses IS NOT NULL")),
+)
+
+commands_done = Table(
+    "commands_done",
+    metadata,
+    Column("id", Uuid, primary_key=True),  # derived from the command, whole
+    Column("done_at", _TIME, nullable=False, server_default=func.now()),
+    Index("commands_done_at", "done_at"),
 )
 
 push_subscriptions = Table(
@@ -57,10 +94,30 @@ push_subscriptions = Table(
 suppressions = Table(
     "suppressions",
     metadata,
+    Column("id", Uuid, nullable=False, unique=True, server_default=func.gen_random_uuid()),
     Column("channel", Text, primary_key=True),
-    Column("address", Text, primary_key=True),  # `<bot>:<chat>`, or an e-mail address
-    Column("reason", Text, nullable=False),
+    Column("address", Text, primary_key=True),  # `<bot>:<chat>`, an e-mail address, or the hash of one
+    Column("origin", Text, primary_key=True),
+    Column("reason", Text, nullable=False),  # opted_out holds back campaigns, any other everything
     Column("created_at", _TIME, nullable=False, server_default=func.now()),
+    CheckConstraint(
+        "origin IN ('bounce', 'provider', 'block', 'unsubscribe', 'operator')", name="suppressions_origin"
+    ),
+    Index("suppressions_listed", "created_at", "id"),
+)
+
+chats_told = Table(
+    "chats_told",
+    metadata,
+    Column("bot", Text, primary_key=True),
+    Column("chat_id", BigInteger, primary_key=True),
+    Column("change", Text, nullable=False),
+    Column("told_at", _TIME, nullable=False),  # the update's date, with its place among the bot's updates
+    Column("place", BigInteger, nullable=False),
+    Column("cause", Uuid, nullable=False),
+    Column("announced", Boolean, nullable=False, server_default=text("false")),
+    Index("chats_told_unannounced", "bot", "chat_id", postgresql_where=text("NOT announced")),
+    CheckConstraint("change IN ('blocked', 'unblocked', 'kicked', 'added')", name="chats_told_change"),
 )
 
 migrated_chats = Table(
@@ -104,6 +161,7 @@ messages = Table(
     Column("created_at", _TIME, nullable=False, server_default=func.now()),
     CheckConstraint("lane IN ('transactional', 'promo', 'campaign')", name="messages_lane"),
     Index("messages_campaign", "campaign_id", postgresql_where=text("campaign_id IS NOT NULL")),
+    Index("messages_user", "user_id", postgresql_where=text("user_id IS NOT NULL")),
 )
 
 deliveries = Table(

@@ -1,0 +1,98 @@
+"""Browsers that take push messages: an endpoint belongs to one recipient, its newest."""
+
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.senders.store.directory import ITSELF, SEE, TOUCH, Directory, alone, is_new, who_is
+from shared.events import PushSubscription
+from shared.ids import derived
+from shared.queries import AddPushSubscription, DeletePushSubscription, PushSubscriptionView
+
+_ADD_SUBSCRIPTION = text("""
+    INSERT INTO push_subscriptions AS known (endpoint, user_id, p256dh, auth)
+    VALUES (:endpoint, :user_id, :p256dh, :auth)
+    ON CONFLICT (endpoint) DO UPDATE
+    SET user_id = excluded.user_id, p256dh = excluded.p256dh, auth = excluded.auth
+    WHERE (known.user_id, known.p256dh, known.auth) IS DISTINCT FROM
+          (excluded.user_id, excluded.p256dh, excluded.auth)
+    RETURNING endpoint""")
+_OWNER = text("SELECT user_id FROM push_subscriptions WHERE endpoint = :endpoint AND user_id <> :user_id")
+_DELETE_SUBSCRIPTION = text("DELETE FROM push_subscriptions WHERE endpoint = :endpoint RETURNING user_id")
+_SUBSCRIPTION_WORKED = text(
+    "UPDATE push_subscriptions SET last_success_at = now() WHERE endpoint = :endpoint"
+)
+_SUBSCRIPTIONS = text(f"""
+    SELECT * FROM push_subscriptions WHERE user_id = {ITSELF} ORDER BY created_at, endpoint""")  # noqa: S608 - a constant
+
+
+class Browsers(Directory):
+    """The part of the directory that knows push subscriptions."""
+
+    async def add_subscription(self, command: AddPushSubscription) -> None:
+        """Add a browser's subscription; an endpoint belongs to one recipient, its newest."""
+        endpoint = command.subscription.endpoint
+        async with self._database.begin() as connection:
+            await alone(connection, command.user_id)
+            user_id = await who_is(connection, command.user_id)
+            if not await is_new(connection, command):
+                return
+            owner = {"endpoint": endpoint, "user_id": user_id}
+            before = (await connection.execute(_OWNER, owner)).scalar()
+            await connection.execute(SEE, {"user_id": user_id})
+            added = await connection.execute(
+                _ADD_SUBSCRIPTION, {"user_id": user_id, **command.subscription.model_dump()}
+            )
+            if added.first():
+                for each in filter(None, (user_id, before)):
+                    await connection.execute(TOUCH, {"user_id": each})
+
+    async def remove_subscription(self, command: DeletePushSubscription) -> bool:
+        """Take a subscription from its recipient; False when he has none such."""
+        async with self._database.begin() as connection:
+            if not await is_new(connection, command):
+                return True
+            owned = {"user_id": command.user_id}
+            rows = (await connection.execute(_SUBSCRIPTIONS, owned)).mappings().all()
+            wanted = [
+                row["endpoint"] for row in rows
+                if row["endpoint"] == command.endpoint
+                or subscription_id(row["endpoint"]) == command.subscription_id
+            ]  # fmt: skip
+            for endpoint in wanted:
+                await _delete(connection, endpoint)
+            return bool(wanted)
+
+    async def delete_subscription(self, endpoint: str) -> None:
+        """Remove a subscription that has expired."""
+        async with self._database.begin() as connection:
+            await _delete(connection, endpoint)
+
+    async def subscription_worked(self, endpoint: str) -> None:
+        """Note the last success of a subscription."""
+        await self._database.execute(_SUBSCRIPTION_WORKED, endpoint=endpoint)
+
+    async def subscriptions(self, user_id: UUID) -> list[PushSubscription]:
+        """Return a recipient's push subscriptions, oldest first."""
+        rows = await self._database.rows(_SUBSCRIPTIONS, user_id=user_id)
+        return [PushSubscription.model_validate(dict(row)) for row in rows]
+
+    async def list_subscriptions(self, user_id: UUID) -> list[PushSubscriptionView]:
+        """Return a recipient's browsers as he may see them, oldest first."""
+        rows = await self._database.rows(_SUBSCRIPTIONS, user_id=user_id)
+        return [
+            PushSubscriptionView.model_validate({"id": subscription_id(row["endpoint"]), **row})
+            for row in rows
+        ]
+
+
+def subscription_id(endpoint: str) -> UUID:
+    """Return the id of a subscription, by which it can be named without saying its endpoint."""
+    return derived("push subscription", endpoint)
+
+
+async def _delete(connection: AsyncConnection, endpoint: str) -> None:
+    deleted = (await connection.execute(_DELETE_SUBSCRIPTION, {"endpoint": endpoint})).scalar()
+    if deleted:
+        await connection.execute(TOUCH, {"user_id": deleted})

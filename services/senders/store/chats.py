@@ -1,0 +1,91 @@
+"""Chats: where they live on under another id, and what Telegram told of a bot in them."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from sqlalchemy import RowMapping, text
+
+from services.senders.store.directory import Directory
+from services.senders.store.suppressions import SUPPRESS
+from shared.events import Channel
+from shared.queries import TellChat
+
+_MIGRATE = text("""
+    INSERT INTO migrated_chats (bot, chat_id, new_chat_id) VALUES (:bot, :chat_id, :new_chat_id)
+    ON CONFLICT (bot, chat_id) DO UPDATE
+    SET new_chat_id = excluded.new_chat_id, announced = false""")
+# A chat that moved before leads to the newest id at once.
+_MIGRATE_EARLIER = text("""
+    UPDATE migrated_chats SET new_chat_id = :new_chat_id
+    WHERE bot = :bot AND new_chat_id = :chat_id AND chat_id <> :new_chat_id""")
+_MIGRATIONS = text("SELECT bot, chat_id, new_chat_id FROM migrated_chats WHERE NOT announced LIMIT 100")
+_MIGRATION_ANNOUNCED = text("""
+    UPDATE migrated_chats SET announced = true
+    WHERE bot = :bot AND chat_id = :chat_id AND new_chat_id = :new_chat_id""")
+_MOVE_RECIPIENTS = text("""
+    UPDATE recipients SET telegram_chat_id = :new_chat_id, version = version + 1, updated_at = now()
+    WHERE telegram_chat_id = :chat_id""")
+_MIGRATED = text("SELECT new_chat_id FROM migrated_chats WHERE bot = :bot AND chat_id = :chat_id")
+
+# Updates may come twice, and late: the newest counts.
+_TELL = text("""
+    INSERT INTO chats_told AS known (bot, chat_id, change, told_at, place, cause)
+    VALUES (:bot, :chat_id, :change, :at, :order, :cause)
+    ON CONFLICT (bot, chat_id) DO UPDATE
+    SET change = excluded.change, told_at = excluded.told_at, place = excluded.place, cause = excluded.cause,
+        announced = false
+    WHERE (known.told_at, known.place) < (excluded.told_at, excluded.place)
+    RETURNING change""")
+_LIFT = text("""
+    DELETE FROM suppressions
+    WHERE channel = 'telegram' AND address = :address AND origin IN ('block', 'provider')""")
+_UNTOLD = text("SELECT * FROM chats_told WHERE NOT announced LIMIT 100")
+_TOLD = text("""
+    UPDATE chats_told SET announced = true WHERE bot = :bot AND chat_id = :chat_id AND cause = :cause""")
+
+
+class Chats(Directory):
+    """The part of the directory that knows of chats, people's and groups'."""
+
+    async def tell_chat(self, command: TellChat) -> bool:
+        """Take what Telegram told of a chat, unless something newer is known; return whether it was news."""
+        address = f"{command.bot}:{command.chat_id}"
+        async with self._database.begin() as connection:
+            newest = await connection.execute(_TELL, command.model_dump())
+            if newest.first() is None:
+                return False
+            if command.change in ("unblocked", "added"):
+                await connection.execute(_LIFT, {"address": address})
+            else:
+                entry = {"channel": Channel.TELEGRAM, "address": address, "origin": "block"}
+                await connection.execute(SUPPRESS, entry | {"reason": command.change})
+            return True
+
+    async def untold_chats(self) -> Sequence[RowMapping]:
+        """Return what is new of chats and has not been published."""
+        return await self._database.rows(_UNTOLD)
+
+    async def chat_announced(self, bot: str, chat_id: int, cause: UUID) -> None:
+        """Note that a chat's change is published."""
+        await self._database.execute(_TOLD, bot=bot, chat_id=chat_id, cause=cause)
+
+    async def migrate(self, bot: str, chat_id: int, new_chat_id: int) -> None:
+        """Remember for good that a chat lives on under another id."""
+        async with self._database.begin() as connection:
+            moved = {"bot": bot, "chat_id": chat_id, "new_chat_id": new_chat_id}
+            await connection.execute(_MIGRATE, moved)
+            await connection.execute(_MIGRATE_EARLIER, moved)
+            await connection.execute(_MOVE_RECIPIENTS, {"chat_id": chat_id, "new_chat_id": new_chat_id})
+
+    async def migrations(self) -> Sequence[RowMapping]:
+        """Return chats that have moved, of which nobody has been told."""
+        return await self._database.rows(_MIGRATIONS)
+
+    async def migration_announced(self, bot: str, chat_id: int, new_chat_id: int) -> None:
+        """Note that a chat's move is published."""
+        await self._database.execute(_MIGRATION_ANNOUNCED, bot=bot, chat_id=chat_id, new_chat_id=new_chat_id)
+
+    async def current_chat(self, bot: str, chat_id: int) -> int:
+        """Return the id under which a chat lives now."""
+        moved = await self._database.value(_MIGRATED, bot=bot, chat_id=chat_id)
+        return chat_id if moved is None else int(moved)

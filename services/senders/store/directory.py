@@ -1,0 +1,58 @@
+"""What every part of the directory shares: its database, commands that work once, and who is who."""
+
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from shared.database import Database
+from shared.events import Value
+from shared.ids import derived
+from shared.queries import Query
+
+_ONCE = text("INSERT INTO commands_done (id) VALUES (:id) ON CONFLICT (id) DO NOTHING RETURNING id")
+_FORGET_COMMANDS = text("DELETE FROM commands_done WHERE done_at < now() - interval '7 days'")
+# Whoever changes somebody keeps others off them, also while there is no row to lock.
+_ALONE = text("SELECT pg_advisory_xact_lock(hashtextextended(CAST(CAST(:user_id AS uuid) AS text), 0))")
+_WHO = text("SELECT coalesce(linked_to, user_id) FROM recipients WHERE user_id = :user_id")
+
+ITSELF = "coalesce((SELECT linked_to FROM recipients WHERE user_id = :user_id), :user_id)"
+
+# Who comes back after being forgotten is somebody new, with versions above those that were told before.
+FIRST_VERSION = "1 + coalesce((SELECT version FROM forgotten_recipients WHERE user_id = :user_id), 0)"
+_ADD = f"""
+    INSERT INTO recipients AS known (user_id, version, announced, opted_out)
+    VALUES (:user_id, {FIRST_VERSION}, 0, false)"""  # noqa: S608 - a constant
+SEE = text(f"{_ADD} ON CONFLICT (user_id) DO NOTHING")
+TOUCH = text(f"{_ADD} ON CONFLICT (user_id) DO UPDATE SET version = known.version + 1, updated_at = now()")
+
+
+class Directory:
+    """A part of the recipients' directory, in senders' database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def forget_commands(self) -> None:
+        """Forget commands that nobody repeats any more."""
+        await self._database.execute(_FORGET_COMMANDS)
+
+
+async def is_new(connection: AsyncConnection, command: Query[Any]) -> bool:
+    """Note a command as done, with what it changes; False when it was before, by the same cause."""
+    done: Value = command
+    key = derived("command", command.name, done.model_dump_json())
+    return (await connection.execute(_ONCE, {"id": key})).first() is not None
+
+
+async def alone(connection: AsyncConnection, *user_ids: UUID) -> None:
+    """Keep every other command off these people until the transaction ends."""
+    for user_id in sorted(user_ids):
+        await connection.execute(_ALONE, {"user_id": user_id})
+
+
+async def who_is(connection: AsyncConnection, user_id: UUID) -> UUID:
+    """Return the id that somebody's row has: of a linked Telegram user, the one that he is linked with."""
+    found: UUID | None = (await connection.execute(_WHO, {"user_id": user_id})).scalar()
+    return found or user_id

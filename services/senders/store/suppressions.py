@@ -1,0 +1,126 @@
+"""Addresses that nothing is sent to, and why."""
+
+import hashlib
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import RowMapping, text
+
+from services.senders.store.directory import Directory, is_new
+from shared.events import Channel
+from shared.queries import AddSuppression, LiftSuppression, TellBounce, UnsubscribeRecipient
+
+SUPPRESS = text("""
+    INSERT INTO suppressions (channel, address, origin, reason) VALUES (:channel, :address, :origin, :reason)
+    ON CONFLICT (channel, address, origin) DO UPDATE SET reason = excluded.reason
+    RETURNING *, xmax = 0 AS is_new""")
+# What holds back everything comes before what holds back campaigns only.
+_SUPPRESSED = text("""
+    SELECT reason FROM suppressions
+    WHERE channel = :channel AND address = ANY(CAST(:addresses AS text[]))
+      AND (reason <> 'opted_out' OR :is_campaign)
+    ORDER BY reason = 'opted_out' LIMIT 1""")
+_LIST = text("""
+    SELECT * FROM suppressions
+    WHERE (CAST(:channel AS text) IS NULL OR channel = :channel)
+      AND (CAST(:origin AS text) IS NULL OR origin = :origin)
+      AND (CAST(:addresses AS text[]) IS NULL OR address = ANY(CAST(:addresses AS text[])))
+      AND (CAST(:at AS timestamptz) IS NULL OR (created_at, id) < (:at, CAST(:id AS uuid)))
+    ORDER BY created_at DESC, id DESC LIMIT :limit""")
+_ENTRY = text("""
+    SELECT * FROM suppressions WHERE (channel, address, origin) = (:channel, :address, :origin)""")
+_LIFT = text("DELETE FROM suppressions WHERE id = :id RETURNING *")
+LIFT_UNSUBSCRIBED = text("""
+    DELETE FROM suppressions
+    WHERE channel = 'email' AND address = ANY(CAST(:addresses AS text[])) AND origin = 'unsubscribe'""")
+_WENT_TO = text("""
+    SELECT coalesce(r.linked_to, m.user_id) AS user_id, m.request -> 'address' ->> 'email' AS direct
+    FROM deliveries d JOIN messages m ON m.id = d.message_id LEFT JOIN recipients r ON r.user_id = m.user_id
+    WHERE d.id = :id""")
+_OPT_OUT = text("""
+    UPDATE recipients SET opted_out = true, version = version + (NOT opted_out)::int,
+           updated_at = CASE WHEN opted_out THEN updated_at ELSE now() END
+    WHERE user_id = :user_id RETURNING email""")
+_OPTED_OUT = text("""
+    SELECT EXISTS (SELECT 1 FROM recipients
+                   WHERE opted_out AND (lower(email) = :email OR telegram_chat_id = :chat_id))""")
+
+
+class Suppressions(Directory):
+    """The part of the directory that says where nothing is sent to."""
+
+    async def suppress(self, channel: Channel, address: str, reason: str, origin: str = "provider") -> bool:
+        """Put an address on the suppression list; return whether it is new there."""
+        row = await self._database.row(
+            SUPPRESS, channel=channel, address=address, origin=origin, reason=reason
+        )
+        return row is not None and bool(row["is_new"])
+
+    async def suppressed(self, channel: Channel, address: str, *, is_campaign: bool = False) -> str | None:
+        """Return why nothing (no campaign, where it is one) is sent to an address, or None."""
+        reason: str | None = await self._database.value(
+            _SUPPRESSED, channel=channel, addresses=spellings(channel, address), is_campaign=is_campaign
+        )
+        return reason
+
+    async def opted_out_at(self, email: str | None, chat_id: int | None) -> bool:
+        """Say whether anybody at these addresses has opted out."""
+        return bool(await self._database.value(_OPTED_OUT, email=email and email.casefold(), chat_id=chat_id))
+
+    async def list_suppressions(
+        self,
+        limit: int,
+        *,
+        channel: str | None = None,
+        origin: str | None = None,
+        address: str | None = None,
+        before: tuple[datetime, UUID] | None = None,
+    ) -> Sequence[RowMapping]:
+        """Return what is on the list, newest first; `before` is time and id."""
+        at, key = before or (None, None)
+        addresses = None if address is None else sorted({*spellings(Channel.EMAIL, address), address})
+        return await self._database.rows(
+            _LIST, channel=channel, origin=origin, addresses=addresses, at=at, id=key, limit=limit
+        )
+
+    async def add_suppression(self, command: AddSuppression) -> RowMapping | None:
+        """Put an address on the list by hand; None when this command has done so, and it was lifted since."""
+        address = spellings(command.channel, command.address)[0]
+        entry = {"channel": command.channel, "address": address, "origin": "operator"}
+        async with self._database.begin() as connection:
+            if await is_new(connection, command):
+                await connection.execute(SUPPRESS, entry | {"reason": command.reason})
+            return (await connection.execute(_ENTRY, entry)).mappings().first()
+
+    async def lift_suppression(self, command: LiftSuppression) -> RowMapping | None:
+        """Take an address off the list; return what was there."""
+        return await self._database.row(_LIFT, id=command.suppression_id)
+
+    async def bounced(self, command: TellBounce) -> None:
+        """Suppress an address that a letter came back from, or a complaint."""
+        entry = {"channel": Channel.EMAIL, "address": command.email.casefold(), "origin": "bounce"}
+        reason = "complained" if command.kind == "complaint" else "bounced"
+        async with self._database.begin() as connection:
+            if await is_new(connection, command):
+                await connection.execute(SUPPRESS, entry | {"reason": reason})
+
+    async def unsubscribe(self, command: UnsubscribeRecipient) -> bool:
+        """Opt out whom a delivery went to, and suppress the address for campaigns; False for no delivery."""
+        async with self._database.begin() as connection:
+            found = (await connection.execute(_WENT_TO, {"id": command.delivery_id})).mappings().first()
+            if found is None:
+                return False
+            opted = (await connection.execute(_OPT_OUT, {"user_id": found["user_id"]})).scalar()
+            for address in {each.casefold() for each in (found["direct"], opted) if each}:
+                entry = {"channel": Channel.EMAIL, "address": address, "origin": "unsubscribe"}
+                await connection.execute(SUPPRESS, entry | {"reason": "opted_out"})
+            return True
+
+
+def spellings(channel: Channel, address: str) -> list[str]:
+    """Return how an address may be on the list: as it is, or as the hash that forgetting leaves of it."""
+    if channel is not Channel.EMAIL:
+        return [address]
+    folded = address.casefold()
+    return [folded, f"sha256:{hashlib.sha256(folded.encode()).hexdigest()}"]
