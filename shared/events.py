@@ -155,7 +155,8 @@ class ClickSource(StrEnum):
 class ButtonClicked(Event):
     """Somebody pressed a promo's button, or followed its link.
 
-    id: `click_id(bot_id, update_id)`: one press delivered twice is one event, two presses are two.
+    id: `click_id(bot_id, update_id)`: one press delivered twice is one event, two presses are two. A link
+    that passes by the gateway is told by nobody twice: its id is random.
     """
 
     name = "click.pressed"
@@ -163,6 +164,7 @@ class ButtonClicked(Event):
 
     source: ClickSource = ClickSource.BUTTON
     payload: str
+    """The promo's deep link; of a redirect the promo's id, or empty for a link in a campaign's letter."""
     delivery_id: UUID | None = None
     """The delivery named by the callback data, as it came: clicks and senders check it."""
     bot: str

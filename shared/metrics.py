@@ -14,6 +14,7 @@ UPDATE_SECONDS = Histogram(
 
 MARKETING_POSTS = Counter("marketing_posts", "Promos posted", ["promo_id"])
 MARKETING_CLICKS = Counter("marketing_clicks", "Promo presses stored", ["promo_id"])
+LINKS_UNRECORDED = Counter("link_clicks_unrecorded", "Followed links that could not be recorded in time")
 SLOTS_SKIPPED = Counter("marketing_slots_skipped", "Slots that passed without a post", ["reason"])
 
 MESSAGES_ENQUEUED = Counter("messages_enqueued", "Messages accepted", ["priority", "channel"])

@@ -181,7 +181,8 @@ class ClickView(Value):
 
     id: UUID
     user_id: UUID | None
-    promo_id: str
+    promo_id: str | None
+    """Null for a link in a campaign's letter: `metadata` has its `campaign_id`."""
     cta_text: str | None
     chat_id: int | None
     message_id: int | None

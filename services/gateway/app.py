@@ -9,7 +9,7 @@ import aiohttp
 from sqlalchemy.exc import SQLAlchemyError
 
 from services.gateway import handlers
-from services.gateway.api import Door, Templates, Webhook, application, serve
+from services.gateway.api import Door, Redirects, Templates, Webhook, application, serve
 from services.gateway.bot import Commands, Hands, Menu, every_command, shipped_guides
 from services.gateway.domain.bots import DoorBot
 from services.gateway.domain.keys import Rate
@@ -72,6 +72,7 @@ async def app(settings: GatewaySettings, service: Service) -> AsyncIterator[None
                         trusted=settings.trusted_proxies,
                         now=utc_now,
                     ),
+                    Redirects(bus, bots, settings.links(), utc_now),
                 ),
                 settings.listen,
                 shared=settings.listen_shared,

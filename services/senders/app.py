@@ -17,6 +17,7 @@ from services.senders.channels.telegram import TelegramChannel
 from services.senders.channels.vapid import VapidTokens
 from services.senders.domain.limits import PRESETS, Limits
 from services.senders.domain.policy import Policy
+from services.senders.handlers.following import Redirects
 from services.senders.settings import SendersSettings
 from services.senders.store import Campaigns, Governor, Ledger, Recipients
 from shared import failpoints, metrics, telemetry
@@ -77,6 +78,7 @@ async def app(settings: SendersSettings, service: Service) -> AsyncIterator[None
             policy=_policy(settings),
             publish=bus.publish,
             default_bot=next(iter(settings.bots()), None),
+            redirects=_redirects(settings),
         )
         await _answer(stack, bus, desk, campaigns, settings.push_http_hosts)
         rounds = asyncio.create_task(handlers.Rounds(desk, campaigns, announcer).run())
@@ -160,6 +162,11 @@ async def _consume(stack: AsyncExitStack, bus: Bus, desk: handlers.Desk, attempt
         await stack.enter_async_context(
             bus.consume(name, route, attempts=attempts, is_unavailable=is_unavailable)
         )
+
+
+def _redirects(settings: SendersSettings) -> Redirects | None:
+    links = settings.links()
+    return Redirects(links, settings.public_url) if links and settings.public_url else None
 
 
 def _limits(settings: SendersSettings) -> Limits:

@@ -57,6 +57,26 @@ async def test_a_link_in_a_channel_has_no_user(clicks: Clicks, database: Databas
     assert await database.value(text("SELECT user_id FROM marketing_clicks")) is None
 
 
+async def test_links_that_pass_by_the_gateway(
+    clicks: Clicks, database: Database, press: Press, post: Post
+) -> None:
+    """A redirect names its promo, before the post is known too; a campaign's has none and is in no sum."""
+    link = press(1, payload="bonus", delivery_id=DELIVERIES[0], source=ClickSource.REDIRECT, person=None)
+    letter = press(2, payload="", source=ClickSource.REDIRECT, person=None, metadata={"campaign_id": "c"})
+    await clicks.add_presses([link, letter])
+    assert await promo_of(database, link) == "bonus"
+    await clicks.add_posts([post("bonus", None, DELIVERIES[0])])
+    assert await promo_of(database, link) == "bonus"
+    assert [(each.promo_id, each.clicks, each.posts) for each in await clicks.sums(None)] == [("bonus", 1, 1)]
+    (_, found) = await clicks.newest(
+        user_id=None, promo_id=None, since=None, until=None, before=None, limit=9
+    )
+    of_campaign = await clicks.one(letter.id)
+    assert of_campaign is not None
+    assert (of_campaign.promo_id, of_campaign.metadata) == (None, {"campaign_id": "c"})
+    assert found.source is ClickSource.REDIRECT
+
+
 async def test_a_press_belongs_to_the_promo_of_its_delivery(
     clicks: Clicks, database: Database, press: Press, post: Post
 ) -> None:

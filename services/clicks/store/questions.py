@@ -14,7 +14,7 @@ WITH pressed AS (
         count(*) FILTER (WHERE source <> 'deep_link' AND metadata->>'conversion' = 'completed') AS completed,
         count(*) FILTER (WHERE source = 'deep_link') AS deep_links
     FROM marketing_clicks
-    WHERE (CAST(:promo_id AS text) IS NULL OR promo_id = :promo_id)
+    WHERE (CAST(:promo_id AS text) IS NULL OR promo_id = :promo_id) AND promo_id IS NOT NULL
         AND (CAST(:since AS timestamptz) IS NULL OR clicked_at >= :since)
         AND (CAST(:until AS timestamptz) IS NULL OR clicked_at < :until)
     GROUP BY promo_id
@@ -72,7 +72,7 @@ pressed AS (
         count(*) FILTER (WHERE source <> 'deep_link' AND metadata->>'conversion' = 'completed') AS completed,
         count(*) FILTER (WHERE source = 'deep_link') AS deep_links
     FROM marketing_clicks, starts
-    WHERE clicked_at >= starts[1] AND clicked_at < :until
+    WHERE clicked_at >= starts[1] AND clicked_at < :until AND promo_id IS NOT NULL
         AND (CAST(:promo_id AS text) IS NULL OR promo_id = :promo_id)
     GROUP BY point
 ),

@@ -2,9 +2,9 @@
 
 The promo of a press is a function of the press and of all posts: that of the delivery it names (if the
 payload is that delivery's), else that of the payload's latest post before the press, else that of the
-payload's first post, else the payload itself. A press asks for it when it is stored; a post asks again
-for the presses whose answer it may change. Likewise the metadata of a press is its own with those of all
-its annotations over it.
+payload's first post, else the payload itself, or null where that is empty: a link in a campaign's letter.
+A press asks for it when it is stored; a post asks again for the presses whose answer it may change.
+Likewise the metadata of a press is its own with those of all its annotations over it.
 """
 
 from sqlalchemy import text
@@ -20,7 +20,7 @@ coalesce(
     (SELECT posts.promo_id FROM posts
      WHERE posts.payload = press.payload
      ORDER BY posts.posted_at, posts.id LIMIT 1),
-    press.payload)
+    nullif(press.payload, ''))
 """
 
 _NOTES_OF_PRESS = """

@@ -12,7 +12,7 @@ marketing_clicks = Table(
     metadata,
     Column("id", Uuid, primary_key=True),  # the event's id: a press delivered twice is one row
     Column("user_id", Uuid),  # null for a link in a channel
-    Column("promo_id", Text, nullable=False),  # by delivery, else by payload, else the payload itself
+    Column("promo_id", Text),  # by delivery, else by payload, else the payload; null for a campaign's link
     Column("cta_text", Text),
     Column("chat_id", BigInteger),
     Column("message_id", BigInteger),

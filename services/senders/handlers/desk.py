@@ -20,6 +20,7 @@ from services.senders.domain.sending import (
     Target,
 )
 from services.senders.handlers.announcing import Announcer, Publish
+from services.senders.handlers.following import Redirects
 from services.senders.handlers.learning import Lessons
 from services.senders.handlers.pacing import Pacing, Wait
 from services.senders.handlers.reaching import Reached, Unreachable, reach
@@ -52,6 +53,7 @@ class Desk:
     policy: Policy
     publish: Publish
     default_bot: str | None
+    redirects: Redirects | None = None
     circuit: Circuit = field(default_factory=Circuit)
     pacing: Pacing = field(init=False)
 
@@ -125,7 +127,7 @@ class Desk:
         except Unwritable as problem:
             log.warning("message_unwritable", delivery_id=str(delivery.id), problem=str(problem))
             return Finish(State.FAILED, "invalid", chain_goes_on=True)
-        return reached, content
+        return reached, self.redirects.through(content, delivery) if self.redirects else content
 
     async def _claim(self, delivery: Delivery, reached: Reached) -> int | None:
         """Claim the attempt in its turn and at its slot; None when it waits on, or somebody else has it."""
