@@ -2,7 +2,7 @@
 
 import typer
 
-from carillon import audit, demo, dlq, keys, template, up
+from carillon import audit, demo, dlq, keys, rebuild, template, up
 
 app = typer.Typer(
     help="Scheduled Telegram promos, counted presses, and notifications never lost, never doubled.",
@@ -13,6 +13,7 @@ app = typer.Typer(
 app.command("up")(up.command)
 app.command("demo")(demo.command)
 app.command("audit")(audit.command)
+app.command("rebuild")(rebuild.command)
 app.add_typer(dlq.app, name="dlq")
 app.add_typer(keys.app, name="keys")
 app.add_typer(template.app, name="template")

@@ -3,7 +3,7 @@
 import asyncio
 import errno
 import socket
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Self
 from urllib.parse import unquote, urlsplit
@@ -66,8 +66,13 @@ class Database:
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, url: str, *, pool_size: int = 10) -> AsyncIterator[Self]:
-        """Open a pool while the context lasts; connections are made when they are needed."""
+    async def open(
+        cls, url: str, *, pool_size: int = 10, settings: Mapping[str, str] | None = None
+    ) -> AsyncIterator[Self]:
+        """Open a pool while the context lasts; connections are made when they are needed.
+
+        `settings` are the server's, for these connections.
+        """
         engine = create_async_engine(
             driver_url(url),
             pool_size=pool_size,
@@ -77,7 +82,11 @@ class Database:
             hide_parameters=True,
             json_serializer=lambda value: orjson.dumps(value).decode(),
             json_deserializer=orjson.loads,
-            connect_args={"timeout": CONNECT_SECONDS, "command_timeout": STATEMENT_SECONDS},
+            connect_args={
+                "timeout": CONNECT_SECONDS,
+                "command_timeout": STATEMENT_SECONDS,
+                "server_settings": dict(settings or {}),
+            },
         )
         event.listen(engine.sync_engine, "checkout", _refuse_closed)
         trace_statements(engine.sync_engine)

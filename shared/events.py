@@ -400,6 +400,25 @@ class UpdateReceived(Event):
         return f"updates.{self.bot_id}"
 
 
+class UpdateHandled(Event):
+    """A bot has done what an update asked for; id: `update_handled_id(bot_id, update_id)`."""
+
+    name = "update.handled"
+    pattern = "handled.*"
+
+    bot_id: int
+    update_id: int
+    status: Literal["handled", "ignored", "refused", "failed", "expired"]
+    command: str | None = None
+    error: str | None = None
+    """An error's id, never its text."""
+    handling_seconds: float
+
+    def subject(self) -> str:
+        """Return `handled.<bot id>`."""
+        return f"handled.{self.bot_id}"
+
+
 # --- recipients -----------------------------------------------------------------------------------------
 
 
@@ -499,7 +518,7 @@ ALL: tuple[type[Event], ...] = (
     ButtonClicked, ClickAnnotated,
     MessageRequested,
     PromoPosted, MessageSent, MessageFailed, MessageSuppressed, MessageAmbiguous, CampaignChanged,
-    UpdateReceived,
+    UpdateReceived, UpdateHandled,
     RecipientChanged, RecipientForgotten, ChatChanged,
 )  # fmt: skip
 """Every event there is."""
@@ -527,6 +546,11 @@ def click_annotation_id(click: UUID, cause: UUID) -> UUID:
 def update_id_of(bot_id: int, update_id: int) -> UUID:
     """Return the id of an update."""
     return ids.derived("update.received", bot_id, update_id)
+
+
+def update_handled_id(bot_id: int, update_id: int) -> UUID:
+    """Return the id of what tells that an update is handled."""
+    return ids.derived("update.handled", bot_id, update_id)
 
 
 def outcome_id(delivery_id: UUID, attempt: int, kind: str) -> UUID:

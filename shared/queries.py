@@ -39,6 +39,65 @@ class Query(Value, Generic[ReplyT]):
         return f"ask.{cls.service}.{cls.name}"
 
 
+# --- the record -----------------------------------------------------------------------------------------
+
+
+class AuditLine(Value):
+    """A sum from both sides; `difference` counts what one side has and the other has not, or differently."""
+
+    name: str
+    stream: int
+    tables: int
+    difference: int
+    note: str = ""
+
+
+class Books(Value):
+    """A service's part of an audit."""
+
+    lines: tuple[AuditLine, ...]
+
+
+class AuditScheduler(Query[Books]):
+    """Ask scheduler to compare its tables with the streams up to `cut`, a sequence per stream."""
+
+    service = "scheduler"
+    name = "audit"
+    reply = Books
+
+    cut: dict[str, int]
+
+
+class AuditClicks(Query[Books]):
+    """Ask clicks to compare its tables with the streams up to `cut`, a sequence per stream."""
+
+    service = "clicks"
+    name = "audit"
+    reply = Books
+
+    cut: dict[str, int]
+
+
+class AuditSenders(Query[Books]):
+    """Ask senders to compare its tables with the streams up to `cut`, a sequence per stream."""
+
+    service = "senders"
+    name = "audit"
+    reply = Books
+
+    cut: dict[str, int]
+
+
+class AuditGateway(Query[Books]):
+    """Ask gateway to compare its tables with the streams up to `cut`, a sequence per stream."""
+
+    service = "gateway"
+    name = "audit"
+    reply = Books
+
+    cut: dict[str, int]
+
+
 # --- scheduler ------------------------------------------------------------------------------------------
 
 
@@ -820,6 +879,7 @@ class GetCampaign(Query[CampaignView]):
 
 
 ALL: tuple[type[Query[Value]], ...] = (
+    AuditScheduler, AuditClicks, AuditSenders, AuditGateway,
     StartSchedule, StopSchedule, ListSchedules, ListPromos, ListPromoLog,
     ListClicks, CountClicks, ListPostClicks, GetClicksSeries, AnnotateClick,
     ListTemplates, GetMessage, ListMessages, CancelMessage, GetRecipient, ListRecipients, PutRecipient,

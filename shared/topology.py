@@ -56,13 +56,14 @@ class Durable:
 
 
 STREAMS: tuple[Stream, ...] = (
-    # Exactly the subjects that somebody consumes: what nobody would handle is refused, not forgotten.
+    # Exactly the subjects that somebody consumes, or rebuilds his tables from: what nobody would handle is
+    # refused, not forgotten.
     Stream("PROMOS", ("promos.due", "promos.skipped", "promos.cancelled")),
     Stream("CLICKS", ("clicks.pressed", "clicks.annotated")),
     Stream("TRANSACTIONAL", tuple(f"messages.transactional.{channel}" for channel in CHANNELS)),
     Stream("CAMPAIGN", tuple(f"messages.campaign.{channel}" for channel in CHANNELS)),
     Stream("OUTCOMES", ("outcomes.*.*", "campaigns.changed")),
-    Stream("UPDATES", ("updates.*",)),
+    Stream("UPDATES", ("updates.*", "handled.*")),
     Stream("RECIPIENTS", ("recipients.changed.*", "recipients.forgotten.*", "chats.changed.*")),
     Stream("DLQ", ("dlq.*",)),
     Stream("DISCARDED", ("discarded.*",)),

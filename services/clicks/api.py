@@ -5,12 +5,15 @@ from datetime import UTC, datetime
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from services.clicks.domain import starts
-from services.clicks.store import Clicks, Place
-from shared.bus import Bus, Refusal
+from services.clicks.store import Clicks, Place, books
+from shared.bus import Bus, Refusal, Streams
 from shared.cursors import from_cursor, to_cursor
+from shared.database import Database
 from shared.events import ClickAnnotated, click_annotation_id
 from shared.queries import (
     AnnotateClick,
+    AuditClicks,
+    Books,
     ClickPage,
     ClicksSeries,
     ClickView,
@@ -21,6 +24,7 @@ from shared.queries import (
     PostClicksPage,
     PromoClicksList,
 )
+from shared.record.books import balance
 from shared.text import clean
 
 SEEN_CHECKS = 100
@@ -92,3 +96,8 @@ def _place(cursor: str | None) -> Place | None:
         return from_cursor(cursor) if cursor else None
     except ValueError as error:
         raise Refusal(422, "Invalid cursor", str(error)) from None
+
+
+async def audit(query: AuditClicks, database: Database, streams: Streams) -> Books:
+    """Compare the tables with what the streams say up to a cut."""
+    return await balance(database, streams, query.cut, books.SOURCES, books.LINES)

@@ -9,7 +9,14 @@ from services.clicks.store import Clicks
 from shared.bus import Bus, answering, on_batch
 from shared.database import Attempts, Database, is_unavailable
 from shared.events import ButtonClicked, ClickAnnotated, PromoPosted
-from shared.queries import AnnotateClick, CountClicks, GetClicksSeries, ListClicks, ListPostClicks
+from shared.queries import (
+    AnnotateClick,
+    AuditClicks,
+    CountClicks,
+    GetClicksSeries,
+    ListClicks,
+    ListPostClicks,
+)
 from shared.service import Service
 
 
@@ -36,6 +43,7 @@ async def app(settings: ClicksSettings, service: Service) -> AsyncIterator[None]
                 answering(ListPostClicks, lambda query: api.list_post_clicks(query, clicks)),
                 answering(GetClicksSeries, lambda query: api.get_clicks_series(query, clicks)),
                 answering(AnnotateClick, lambda query: api.annotate_click(query, clicks, bus)),
+                answering(AuditClicks, lambda query: api.audit(query, database, bus.streams)),
                 is_unavailable=is_unavailable,
             ),
             bus.consume_batches(

@@ -4,7 +4,10 @@ from collections.abc import Sequence
 
 from services.clicks.store import Clicks
 from shared import metrics
+from shared.bus import on_batch
+from shared.database import Database
 from shared.events import ButtonClicked, ClickAnnotated, PromoPosted
+from shared.record.feeding import Feed, Projecting
 
 UNKNOWN_PROMO = "other"
 
@@ -25,3 +28,21 @@ async def promo_posted(posts: Sequence[PromoPosted], clicks: Clicks) -> None:
 async def click_annotated(annotations: Sequence[ClickAnnotated], clicks: Clicks) -> None:
     """Merge what became known later into the presses."""
     await clicks.add_annotations(annotations)
+
+
+def projecting(database: Database) -> Projecting:
+    """Return how the tables come from events: posts first, so that presses find their promo at once."""
+    clicks = Clicks(database)
+
+    async def pressed(presses: Sequence[ButtonClicked]) -> None:
+        await clicks.add_presses(presses)
+
+    return Projecting(
+        tables=("posts", "marketing_clicks", "click_annotations"),
+        bulky=("marketing_clicks",),
+        feeds=(
+            Feed("clicks_posts", (on_batch(PromoPosted, clicks.add_posts),)),
+            Feed("clicks_presses", (on_batch(ButtonClicked, pressed),)),
+            Feed("clicks_annotations", (on_batch(ClickAnnotated, clicks.add_annotations),)),
+        ),
+    )

@@ -9,16 +9,17 @@ import aiohttp
 from sqlalchemy.exc import SQLAlchemyError
 
 from services.gateway import handlers
-from services.gateway.api import Door, Redirects, Templates, Webhook, application, serve
+from services.gateway.api import Door, Redirects, Templates, Webhook, application, audit, serve
 from services.gateway.bot import Commands, Hands, Menu, every_command, shipped_guides
 from services.gateway.domain.bots import DoorBot
 from services.gateway.domain.keys import Rate
 from services.gateway.settings import GatewaySettings
 from services.gateway.store import Guides, Idempotency, Keys, PublishedCommands, UpdateLog, Users
 from shared import tasks, telemetry
-from shared.bus import Bus, BusUnavailable, on, on_batch
+from shared.bus import Bus, BusUnavailable, answering, on, on_batch
 from shared.database import Attempts, Database, is_unavailable
 from shared.events import ButtonClicked, UpdateReceived
+from shared.queries import AuditGateway
 from shared.queues import Queues
 from shared.service import Service
 from shared.telegram import BotApi
@@ -61,6 +62,10 @@ async def app(settings: GatewaySettings, service: Service) -> AsyncIterator[None
             in_background(service, "menu", shown.settle),
             in_background(service, "roles", shown.follow_roles),
             in_background(service, "forgetting", lambda: forget(settings, update_log, idempotency)),
+            bus.answer(
+                answering(AuditGateway, lambda query: audit(query, database, bus.streams)),
+                is_unavailable=is_unavailable,
+            ),
             consuming(Attempts(database), bots, Hands(bus, users, guides, update_log), announcer.wake),
             serve(
                 application(
@@ -137,7 +142,9 @@ async def consuming(
     queues = Queues()
 
     async def take_update(update: UpdateReceived) -> None:
-        await handlers.update_received(update, users, update_log, commands.run, queues, utc_now())
+        await handlers.update_received(
+            update, users, update_log, commands.run, queues, bus.publish, utc_now()
+        )
         wake()
 
     async def take_presses(presses: list[ButtonClicked]) -> None:

@@ -4,10 +4,13 @@ from collections.abc import Callable
 from datetime import datetime
 
 from services.scheduler.domain.schedule import DEFAULT_SCHEDULE
-from services.scheduler.store import Catalogue, PromoLog, Schedules, UnknownSchedule
-from shared.bus import Refusal
+from services.scheduler.store import Catalogue, PromoLog, Schedules, UnknownSchedule, books
+from shared.bus import Refusal, Streams
 from shared.cursors import from_cursor, to_cursor
+from shared.database import Database
 from shared.queries import (
+    AuditScheduler,
+    Books,
     ListPromoLog,
     PromoList,
     PromoLogPage,
@@ -16,6 +19,7 @@ from shared.queries import (
     StartSchedule,
     StopSchedule,
 )
+from shared.record.books import balance
 
 
 async def start_schedule(
@@ -68,3 +72,8 @@ async def list_promo_log(query: ListPromoLog, promo_log: PromoLog) -> PromoLogPa
 
 def _unknown(query: StartSchedule | StopSchedule) -> Refusal:
     return Refusal(404, "Unknown schedule", f"there is no schedule {query.schedule_id}")
+
+
+async def audit(query: AuditScheduler, database: Database, streams: Streams) -> Books:
+    """Compare the tables with what the streams say up to a cut."""
+    return await balance(database, streams, query.cut, books.SOURCES, books.LINES)

@@ -61,7 +61,11 @@ async def app(settings: SchedulerSettings, service: Service) -> AsyncIterator[No
                 attempts=attempts,
                 is_unavailable=is_unavailable,
             ),
-            bus.answer(*answers(database, clock), is_unavailable=is_unavailable),
+            bus.answer(
+                *answers(database, clock),
+                answering(queries.AuditScheduler, lambda query: api.audit(query, database, bus.streams)),
+                is_unavailable=is_unavailable,
+            ),
             ticking(clock, service),
         ):
             yield

@@ -2,7 +2,10 @@
 
 from services.scheduler.store import PromoLog
 from shared import metrics
+from shared.bus import on
+from shared.database import Database
 from shared.events import (
+    OUTCOMES,
     MessageAmbiguous,
     MessageFailed,
     MessageSent,
@@ -12,6 +15,7 @@ from shared.events import (
     PromoPosted,
     SlotSkipped,
 )
+from shared.record.feeding import Feed, Projecting
 
 UNKNOWN_PROMO = "other"
 
@@ -59,3 +63,31 @@ async def _record(outcome: Outcome, promo_log: PromoLog) -> None:
     if recorded.newly_posted:
         promo_id = outcome.promo.promo_id if recorded.in_catalogue else UNKNOWN_PROMO
         metrics.MARKETING_POSTS.labels(promo_id=promo_id).inc()
+
+
+def projecting(database: Database) -> Projecting:
+    """Return how the promo log comes from events."""
+    promo_log = PromoLog(database)
+
+    async def ended(outcome: Outcome) -> None:
+        if outcome.promo is not None:
+            await promo_log.record_outcome(outcome, outcome.promo)
+
+    async def skipped(slot: SlotSkipped) -> None:
+        await promo_log.record_skipped(slot)
+
+    return Projecting(
+        tables=("promo_log_chats",),
+        feeds=(
+            Feed(
+                "scheduler_promos",
+                (
+                    on(PromoDue, lambda due, _: promo_log.record_due(due)),
+                    on(SlotSkipped, lambda slot, _: skipped(slot)),
+                ),
+            ),
+            Feed(
+                "scheduler_outcomes", tuple(on(each, lambda outcome, _: ended(outcome)) for each in OUTCOMES)
+            ),
+        ),
+    )

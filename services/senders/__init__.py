@@ -9,7 +9,8 @@ Publishes: PromoPosted, MessageSent, MessageFailed, MessageSuppressed, MessageAm
 Answers: ListTemplates, GetMessage, ListMessages, CancelMessage, GetRecipient,
     ListRecipients, PutRecipient, ForgetRecipient, LinkUser, UnlinkUser, AddPushSubscription,
     ListPushSubscriptions, DeletePushSubscription, TellChat, ListSuppressions, AddSuppression,
-    LiftSuppression, TellBounce, UnsubscribeRecipient, CreateCampaign, GetCampaign.
+    LiftSuppression, TellBounce, UnsubscribeRecipient, CreateCampaign, GetCampaign,
+    AuditSenders.
 Stores: state `messages`, `deliveries`, `delivery_history`, `recipients`, `push_subscriptions`,
     `suppressions`, `migrated_chats`, `chats_told`, `forgotten_recipients`, `commands_done`,
     `promo_cancellations`, `message_cancellations`, `campaigns`,

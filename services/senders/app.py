@@ -25,6 +25,7 @@ from shared.bus import Bus, answering, on, on_dead_letter
 from shared.database import Attempts, Database, is_unavailable
 from shared.events import ButtonClicked, Channel, MessageRequested, PromoCancelled, PromoDue
 from shared.queries import (
+    AuditSenders,
     CancelMessage,
     CreateCampaign,
     GetCampaign,
@@ -81,6 +82,8 @@ async def app(settings: SendersSettings, service: Service) -> AsyncIterator[None
             redirects=_redirects(settings),
         )
         await _answer(stack, bus, desk, campaigns, settings.push_http_hosts)
+        audit = answering(AuditSenders, lambda query: api.audit(query, database, bus.streams))
+        await stack.enter_async_context(bus.answer(audit, is_unavailable=is_unavailable))
         rounds = asyncio.create_task(handlers.Rounds(desk, campaigns, announcer).run())
         rounds.add_done_callback(lambda task: _ended(task, service))
         stack.push_async_callback(_cancel, rounds)

@@ -7,7 +7,7 @@ It alone (with `shared.topology`, the topology as data) speaks to NATS. What it 
 from shared.bus.asking import Answering, answering
 from shared.bus.connection import Bus
 from shared.bus.dead_letters import DeadLetter, DeadLetters
-from shared.bus.errors import BusUnavailable, NoAnswer, Refusal, RetryLater, TooLarge
+from shared.bus.errors import BusUnavailable, NoAnswer, NobodyThere, Refusal, RetryLater, TooLarge
 from shared.bus.reading import Progress, Stored, Streams
 from shared.bus.records import AttemptsRecord, Begun
 from shared.bus.routes import BatchRoute, Receipt, Route, on, on_batch, on_dead_letter
@@ -22,6 +22,7 @@ __all__ = [
     "DeadLetter",
     "DeadLetters",
     "NoAnswer",
+    "NobodyThere",
     "Progress",
     "Receipt",
     "Refusal",

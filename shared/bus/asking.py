@@ -17,7 +17,7 @@ from nats.aio.subscription import Subscription
 from pydantic import ValidationError
 
 from shared import telemetry
-from shared.bus.errors import NoAnswer, Refusal, TooLarge
+from shared.bus.errors import NoAnswer, NobodyThere, Refusal, TooLarge
 from shared.bus.publishing import HEADER_BYTES
 from shared.events import Value
 from shared.queries import Query
@@ -54,6 +54,8 @@ async def ask(client: Client, query: Query[ReplyT], *, timeout: float) -> ReplyT
             raise TooLarge(f"a question of {len(body)} bytes; at most {limit} fit")
         try:
             message = await client.request(query.subject(), body, timeout, headers=telemetry.inject())
+        except nats.errors.NoRespondersError:
+            raise NobodyThere(f"no {query.service} is there to answer {query.name}") from None
         except (nats.errors.Error, TimeoutError, OSError):
             raise NoAnswer(f"{query.service} did not answer {query.name} within {timeout:g} s") from None
     answer = orjson.loads(message.data)

@@ -39,6 +39,8 @@ class Arrived:
     deliveries: int
     sequence: int
     stream: str
+    number: int = 0
+    """How many messages the consumer had sent when it sent this one."""
 
     @classmethod
     def read(cls, message: Msg) -> "Arrived":
@@ -47,7 +49,8 @@ class Arrived:
         # objects of it, for every event.
         words = message.reply.split(".")
         at = 2 if len(words) == WORDS_WITHOUT_DOMAIN else 4
-        return cls(message, message.headers or {}, int(words[at + 2]), int(words[at + 3]), words[at])
+        stream, deliveries, sequence, number = words[at], *map(int, words[at + 2 : at + 5])
+        return cls(message, message.headers or {}, deliveries, sequence, stream, number)
 
     @property
     def published_at(self) -> datetime:

@@ -26,6 +26,10 @@ class NoAnswer(Exception):
     """The service that was asked did not answer in time; whether it did what was asked is unknown."""
 
 
+class NobodyThere(NoAnswer):
+    """No replica of the service is there to answer."""
+
+
 class Refusal(Exception):
     """A service's considered no: raised by whoever answers, and raised again at whoever asked.
 

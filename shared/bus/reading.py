@@ -1,15 +1,14 @@
 """Reading streams for audits: everything up to a cut, without consuming anything."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import nats.errors
 from nats.aio.client import Client
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
-from shared.bus.envelope import EVENT, EVENT_ID, MSG_ID, REPLAY
+from shared.bus.envelope import EVENT, Arrived
 from shared.topology import DURABLES, STREAMS, Durable
 
 FETCH = 500
@@ -27,6 +26,7 @@ class Stored:
     event_key: str
     replay: int
     payload: bytes
+    headers: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,10 @@ class Streams:
         """Return the last sequence of every stream."""
         return {stream.name: (await self._api.stream_info(stream.name)).state.last_seq for stream in STREAMS}
 
+    async def count(self, stream: str) -> int:
+        """Return how many messages lie in a stream."""
+        return int((await self._api.stream_info(stream)).state.messages)
+
     async def progress(self) -> list[Progress]:
         """Return how far every durable is."""
         found = []
@@ -74,42 +78,61 @@ class Streams:
             await asyncio.sleep(0.25)
         return late
 
-    async def read(self, stream: str, *subjects: str, up_to: int) -> AsyncIterator[Stored]:
-        """Yield what lies in a stream under these subjects, up to a sequence."""
+    async def read(self, stream: str, *subjects: str, up_to: int, since: int = 1) -> AsyncIterator[Stored]:
+        """Yield what lies in a stream under these subjects, from a sequence up to another, each once.
+
+        A reply that was lost (nothing is acked here) is noticed by the gap that it leaves, and read again.
+        """
+        while since <= up_to:
+            reached = since
+            async for stored in self._stretch(stream, subjects, since, up_to):
+                reached = stored.sequence + 1
+                yield stored
+            if reached == since:
+                return
+            since = reached
+
+    async def _stretch(
+        self, stream: str, subjects: Sequence[str], since: int, up_to: int
+    ) -> AsyncIterator[Stored]:
+        """Yield as much as comes without a gap; nothing only when there is nothing."""
         config = ConsumerConfig(
             filter_subjects=list(subjects),
-            deliver_policy=DeliverPolicy.ALL,
+            deliver_policy=DeliverPolicy.BY_START_SEQUENCE,
+            opt_start_seq=since,
             ack_policy=AckPolicy.NONE,
             inactive_threshold=IDLE_SECONDS,
             mem_storage=True,
         )
         info = await self._api.add_consumer(stream, config)
-        left = info.num_pending or 0
+        left, number = info.num_pending or 0, 0
         subscription = await self._api.pull_subscribe_bind(info.name, stream)
         try:
             while left > 0:
                 try:
                     messages = await subscription.fetch(min(FETCH, left), timeout=FETCH_SECONDS)
                 except (nats.errors.TimeoutError, TimeoutError):
+                    # What was trimmed or erased meanwhile does not come any more.
+                    left = (await self._api.consumer_info(stream, info.name)).num_pending or 0
                     continue
                 for message in messages:
-                    left -= 1
-                    sequence = message.metadata.sequence.stream
-                    if sequence > up_to:
+                    arrived = Arrived.read(message)
+                    number, left = number + 1, left - 1
+                    if arrived.sequence > up_to or arrived.number != number:
                         return
-                    yield _stored(stream, sequence, message.subject, message.headers or {}, message.data)
+                    yield _stored(arrived)
         finally:
             await subscription.unsubscribe()
             await self._api.delete_consumer(stream, info.name)
 
 
-def _stored(stream: str, sequence: int, subject: str, headers: dict[str, Any], payload: bytes) -> Stored:
-    replay = headers.get(REPLAY, "0")
+def _stored(arrived: Arrived) -> Stored:
     return Stored(
-        sequence=sequence,
-        subject=subject,
-        event=headers.get(EVENT, ""),
-        event_key=headers.get(EVENT_ID) or headers.get(MSG_ID) or f"{stream}:{sequence}",
-        replay=int(replay) if replay.isdecimal() else 0,
-        payload=payload,
+        sequence=arrived.sequence,
+        subject=arrived.message.subject,
+        event=arrived.headers.get(EVENT, ""),
+        event_key=arrived.event_key,
+        replay=arrived.replay,
+        payload=arrived.message.data,
+        headers=arrived.headers,
     )

@@ -28,6 +28,7 @@ HANDLED_BY: dict[type[Event], set[str]] = {
     events.MessageAmbiguous: {"scheduler_outcomes"},
     events.CampaignChanged: set(),
     events.UpdateReceived: {"gateway_updates"},
+    events.UpdateHandled: set(),
     events.RecipientChanged: set(),
     events.RecipientForgotten: set(),
     events.ChatChanged: set(),

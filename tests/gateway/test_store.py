@@ -10,7 +10,7 @@ from services.gateway.domain.roles import Role
 from services.gateway.store import Logged, Seen, UpdateLog, Users
 from shared import ids
 from shared.database import Database
-from shared.events import Person
+from shared.events import Person, UpdateHandled, update_handled_id
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -31,6 +31,11 @@ def line(update_id: int, **fields: Any) -> Logged:
             "chat_id": 2**50, "text": "words", "status": "received", "received_at": START, **fields,
         }
     )  # fmt: skip
+
+
+def done(**fields: Any) -> UpdateHandled:
+    """Return what tells that update 1 is handled."""
+    return UpdateHandled(id=update_handled_id(7, 1), at=START, bot_id=7, update_id=1, **fields)
 
 
 async def test_an_old_event_does_not_undo_a_newer_one(database: Database) -> None:
@@ -95,9 +100,9 @@ async def test_the_log_keeps_one_line_per_update(database: Database) -> None:
     """The same update again adds nothing and undoes nothing."""
     log = UpdateLog(database)
     await log.add([line(1), line(1), line(2)])
-    await log.settle(7, 1, "handled", command="start", error=None, handling_seconds=0.5)
+    await log.settle(done(status="handled", command="start", handling_seconds=0.5))
     await log.add([line(1, text="other")])
-    await log.settle(7, 1, "failed", command="help", error="x", handling_seconds=1)
+    await log.settle(done(status="failed", command="help", error="x", handling_seconds=1))
     rows = await database.rows(text("SELECT * FROM telegram_webhooks ORDER BY update_id"))
     assert [(row["status"], row["command"], row["text"]) for row in rows] == [
         ("handled", "start", "words"), ("received", None, "words"),

@@ -31,7 +31,8 @@ _NOTES_OF_PRESS = """
 
 # Presses run beside each other; a post or an annotation waits for them and they for it, or neither would
 # see the other.
-_PROJECTION_LOCK = 0x636C69636B73  # "clicks"
+# Tables that are built anew beside these have a lock of their own.
+_PROJECTION_LOCK = "hashtext('clicks in ' || current_schema())"
 LOCK_FOR_PRESSES = text(f"SELECT pg_advisory_xact_lock_shared({_PROJECTION_LOCK})")
 LOCK_FOR_OTHERS = text(f"SELECT pg_advisory_xact_lock({_PROJECTION_LOCK})")
 

@@ -1,9 +1,10 @@
 """What gateway answers over HTTP: Telegram's webhook, the API under /api/v1, and the operators' doors."""
 
 from services.gateway.api.asking import Door
+from services.gateway.api.auditing import audit
 from services.gateway.api.redirects import Redirects
 from services.gateway.api.serving import application, serve
 from services.gateway.api.templates import Templates
 from services.gateway.api.webhook import Webhook
 
-__all__ = ["Door", "Redirects", "Templates", "Webhook", "application", "serve"]
+__all__ = ["Door", "Redirects", "Templates", "Webhook", "application", "audit", "serve"]

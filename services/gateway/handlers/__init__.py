@@ -2,5 +2,6 @@
 
 from services.gateway.handlers.announcing import Announcer
 from services.gateway.handlers.events import button_clicked, update_received
+from services.gateway.handlers.projecting import projecting
 
-__all__ = ["Announcer", "button_clicked", "update_received"]
+__all__ = ["Announcer", "button_clicked", "projecting", "update_received"]

@@ -8,37 +8,56 @@ from services.gateway.domain.commands import Done
 from services.gateway.domain.updates import Written, written_in
 from services.gateway.store import Logged, Seen, UpdateLog, User, Users
 from shared import ids
-from shared.events import ButtonClicked, ClickSource, UpdateReceived
+from shared.events import ButtonClicked, ClickSource, UpdateHandled, UpdateReceived, update_handled_id
 from shared.queues import Queues
 
 RunCommand = Callable[[UpdateReceived, Written, User | None, datetime], Awaitable[Done]]
+Publish = Callable[[UpdateHandled], Awaitable[None]]
 
 
 async def update_received(
-    update: UpdateReceived, users: Users, log: UpdateLog, run: RunCommand, queues: Queues, now: datetime
+    update: UpdateReceived,
+    users: Users,
+    log: UpdateLog,
+    run: RunCommand,
+    queues: Queues,
+    publish: Publish,
+    now: datetime,
 ) -> None:
-    """Register who is met, do what they command, and log it: once, and in each chat one after the other."""
+    """Register who is met, do what they command, and log it: once, and in each chat one after the other.
+
+    What was done is published before the log says so: the log can be made anew from the stream.
+    """
     written = written_in(update.update, update.kind)
     async with queues.turn((update.bot_id, written.chat_id or update.id)):
         if not await log.is_settled(update.bot_id, update.update_id):
-            await _take(update, written, users, log, run, now)
+            await _take(update, written, users, log, run, publish, now)
 
 
 async def _take(
-    update: UpdateReceived, written: Written, users: Users, log: UpdateLog, run: RunCommand, now: datetime
+    update: UpdateReceived,
+    written: Written,
+    users: Users,
+    log: UpdateLog,
+    run: RunCommand,
+    publish: Publish,
+    now: datetime,
 ) -> None:
     started = time.monotonic()
-    await log.add([_line(update, written)])
+    await log.add([line_of(update, written)])
     user = None
     if written.person is not None:
         chat_id = written.chat_id if written.is_private else None
         await users.register([Seen(written.person, update.bot, chat_id, update.id, update.at)])
         user = await users.find(written.person.telegram_id)
     done = await run(update, written, user, now)
-    await log.settle(
-        update.bot_id, update.update_id, done.status,
-        command=done.command, error=done.error, handling_seconds=time.monotonic() - started,
+    handled = UpdateHandled(
+        id=update_handled_id(update.bot_id, update.update_id), at=now, bot_id=update.bot_id,
+        update_id=update.update_id, status=done.status, command=done.command, error=done.error,
+        handling_seconds=time.monotonic() - started,
     )  # fmt: skip
+    await publish(handled)
+    await log.settle(handled)
 
 
 async def button_clicked(presses: Sequence[ButtonClicked], users: Users, log: UpdateLog) -> None:
@@ -46,8 +65,12 @@ async def button_clicked(presses: Sequence[ButtonClicked], users: Users, log: Up
     await users.register(
         [Seen(press.person, press.bot, None, press.id, press.at) for press in presses if press.person]
     )
-    await log.add(
-        [
+    await log.add(lines_of(presses))
+
+
+def lines_of(presses: Sequence[ButtonClicked]) -> list[Logged]:
+    """Return the lines of presses on buttons, which are updates too."""
+    return [
             Logged(
                 bot_id=press.bot_id, update_id=press.update_id, bot=press.bot, kind="callback_query",
                 user_id=press.user_id, chat_id=press.chat_id, text=None, status="handled",
@@ -55,11 +78,11 @@ async def button_clicked(presses: Sequence[ButtonClicked], users: Users, log: Up
             )
             for press in presses
             if press.source is ClickSource.BUTTON and press.update_id is not None
-        ]
-    )  # fmt: skip
+    ]  # fmt: skip
 
 
-def _line(update: UpdateReceived, written: Written) -> Logged:
+def line_of(update: UpdateReceived, written: Written) -> Logged:
+    """Return the line of an update."""
     person = written.person
     return Logged(
         bot_id=update.bot_id, update_id=update.update_id, bot=update.bot, kind=update.kind,

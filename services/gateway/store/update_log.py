@@ -9,6 +9,7 @@ from uuid import UUID
 from sqlalchemy import text
 
 from shared.database import Database
+from shared.events import UpdateHandled
 
 Status = Literal["received", "handled", "ignored", "refused", "failed", "expired"]
 
@@ -39,6 +40,12 @@ _PURGE = text("""
         SELECT bot_id, update_id FROM telegram_webhooks
         WHERE text IS NOT NULL AND received_at < :before ORDER BY received_at LIMIT 10000
     )""")
+
+_FORGET_LIKE = """
+    UPDATE telegram_webhooks SET text = NULL
+    WHERE text IS NOT NULL AND received_at < coalesce(
+        (SELECT min(received_at) FROM {table} WHERE text IS NOT NULL),
+        (SELECT max(received_at) + interval '1 microsecond' FROM {table}), '-infinity')"""
 
 
 @dataclass(frozen=True)
@@ -85,20 +92,21 @@ class UpdateLog:
         status = await self._database.value(_STATUS, bot_id=bot_id, update_id=update_id)
         return status not in (None, "received")
 
-    async def settle(
-        self, bot_id: int, update_id: int, status: Status, *,
-        command: str | None, error: str | None, handling_seconds: float,
-    ) -> None:  # fmt: skip
+    async def settle(self, done: UpdateHandled) -> None:
         """Write down what was done."""
         await self._database.execute(
-            _SETTLE, bot_id=bot_id, update_id=update_id, status=status, command=command, error=error,
-            handling_seconds=handling_seconds,
+            _SETTLE, bot_id=done.bot_id, update_id=done.update_id, status=done.status, command=done.command,
+            error=done.error, handling_seconds=done.handling_seconds,
         )  # fmt: skip
 
     async def count_since(self, since: datetime) -> dict[str, int]:
         """Count what came in since a time, by status."""
         rows = await self._database.rows(_COUNT, since=since)
         return {row["status"]: row["updates"] for row in rows}
+
+    async def forget_like(self, table: str) -> None:
+        """Forget what people wrote as far back as another update log has forgotten it."""
+        await self._database.execute(text(_FORGET_LIKE.format(table=table)))
 
     async def purge_texts(self, before: datetime) -> int:
         """Forget what people wrote before a time, up to 10,000 lines; return how many."""

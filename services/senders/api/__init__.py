@@ -1,5 +1,6 @@
 """What senders answers."""
 
+from services.senders.api.auditing import audit
 from services.senders.api.campaigns import create_campaign, get_campaign
 from services.senders.api.directory import Telling, directory
 from services.senders.api.messages import cancel_message, get_message, list_messages
@@ -28,6 +29,7 @@ __all__ = [
     "Telling",
     "add_push_subscription",
     "add_suppression",
+    "audit",
     "cancel_message",
     "create_campaign",
     "delete_push_subscription",

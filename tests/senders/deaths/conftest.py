@@ -11,11 +11,12 @@ from typing import Any
 import asyncpg
 import pytest
 
-from carillon.audit import Audit, audit
+from carillon.audit import audit
 from carillon.up.outside import get, post
 from carillon.up.running import Options, Stack, running
 from devstack.servers import free_port
 from shared.bus import Bus
+from shared.record.auditing import Audit
 from tests.conftest import Background
 
 SETTINGS = {

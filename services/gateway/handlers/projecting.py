@@ -1,0 +1,33 @@
+"""What of each event is a projection: the update log, made from the streams without any effect."""
+
+from collections.abc import Sequence
+
+from services.gateway.domain.updates import written_in
+from services.gateway.handlers.events import line_of, lines_of
+from services.gateway.store import UpdateLog
+from shared.bus import on, on_batch
+from shared.database import Database
+from shared.events import ButtonClicked, UpdateHandled, UpdateReceived
+from shared.record.feeding import Feed, Projecting
+
+
+def projecting(database: Database) -> Projecting:
+    """Return how the update log comes from events; nobody is registered or answered."""
+    log = UpdateLog(database)
+
+    async def received(updates: Sequence[UpdateReceived]) -> None:
+        await log.add([line_of(each, written_in(each.update, each.kind)) for each in updates])
+
+    async def pressed(presses: Sequence[ButtonClicked]) -> None:
+        await log.add(lines_of(presses))
+
+    return Projecting(
+        tables=("telegram_webhooks",),
+        bulky=("telegram_webhooks",),
+        feeds=(
+            Feed("gateway_updates", (on_batch(UpdateReceived, received),)),
+            Feed("gateway_presses", (on_batch(ButtonClicked, pressed),)),
+            Feed("gateway_updates", (on(UpdateHandled, lambda done, _: log.settle(done)),), ("handled.*",)),
+        ),
+        finish=lambda: log.forget_like("public.telegram_webhooks"),
+    )
