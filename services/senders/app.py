@@ -1,12 +1,13 @@
 """The composition root of senders: what is opened, in which order, and who handles what."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 from services.senders import api, handlers
 from services.senders.channels import Channel as Sender
@@ -24,6 +25,8 @@ from shared import failpoints, metrics, telemetry
 from shared.bus import Bus, answering, on, on_dead_letter
 from shared.database import Attempts, Database, is_unavailable
 from shared.events import ButtonClicked, Channel, MessageRequested, PromoCancelled, PromoDue
+from shared.ids import to_short
+from shared.links import Purpose
 from shared.queries import (
     AuditSenders,
     CancelMessage,
@@ -80,6 +83,7 @@ async def app(settings: SendersSettings, service: Service) -> AsyncIterator[None
             publish=bus.publish,
             default_bot=next(iter(settings.bots()), None),
             redirects=_redirects(settings),
+            unsubscribe_url=_unsubscribe_url(settings),
         )
         await _answer(stack, bus, desk, campaigns, settings.push_http_hosts)
         audit = answering(AuditSenders, lambda query: api.audit(query, database, bus.streams))
@@ -186,6 +190,18 @@ def _limits(settings: SendersSettings) -> Limits:
     metrics.RATE_LIMIT_RATE.labels(key="bot").set(limits.bot_per_second)
     metrics.RATE_LIMIT_RATE.labels(key="email").set(limits.email_per_minute / 60)
     return limits
+
+
+def _unsubscribe_url(settings: SendersSettings) -> Callable[[UUID], str] | None:
+    """Return what makes the links that campaigns' letters are left by; say once where there is none."""
+    links, base = settings.links(), settings.public_url
+    if links is None or base is None:
+        if settings.smtp_host:
+            log.warning("campaign_letters_off", how="set PUBLIC_URL and LINK_SIGNING_KEYS")
+        return None
+    return lambda delivery_id: (
+        f"{base}/u/{links.sign(Purpose.UNSUBSCRIBE, {'delivery': to_short(delivery_id)})}"
+    )
 
 
 def _policy(settings: SendersSettings) -> Policy:

@@ -34,7 +34,7 @@ from shared.bots import Bot
 from shared.bus import Receipt
 from shared.database import Database
 from shared.events import Address, Body, Button, Channel, Event, Lane, MessageRequested, PromoDue
-from shared.ids import derived
+from shared.ids import derived, to_short
 from shared.queries import AddPushSubscription, PutRecipient
 from shared.queues import Queues
 from shared.templates import Templates
@@ -132,6 +132,7 @@ class House:
             "policy": QUICK,
             "publish": self.publish,
             "default_bot": "default",
+            "unsubscribe_url": lambda delivery_id: f"https://carillon.example/u/{to_short(delivery_id)}",
         }
         return Desk(**(plain | changes))
 

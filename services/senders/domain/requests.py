@@ -1,5 +1,6 @@
 """What is to be sent, whichever event asked for it."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Self
 from uuid import UUID
@@ -78,6 +79,11 @@ class Request(Value):
             ),
             requested_at=event.at,
         )
+
+
+def chain_of(order: Sequence[Channel]) -> tuple[Channel, ...]:
+    """Return the fallback order of somebody who puts these channels first."""
+    return (*order, *(channel for channel in DEFAULT_CHAIN if channel not in order))
 
 
 class Delivery(Value):

@@ -23,12 +23,12 @@ from services.senders.handlers.announcing import Announcer, Publish
 from services.senders.handlers.following import Redirects
 from services.senders.handlers.learning import Lessons
 from services.senders.handlers.pacing import Pacing, Wait
-from services.senders.handlers.reaching import Reached, Unreachable, reach
+from services.senders.handlers.reaching import Quiet, Reached, Unreachable, reach
 from services.senders.handlers.tracing import of_message
-from services.senders.handlers.writing import Unwritable, write
+from services.senders.handlers.writing import UnsubscribeUrl, Unwritable, write
 from services.senders.store import Governor, Ledger, Recipients
 from shared import metrics, telemetry
-from shared.events import Channel, State
+from shared.events import Channel, Lane, State
 from shared.failpoints import passing
 from shared.templates import Templates
 
@@ -54,6 +54,8 @@ class Desk:
     publish: Publish
     default_bot: str | None
     redirects: Redirects | None = None
+    unsubscribe_url: UnsubscribeUrl | None = None
+    """Makes the link that a campaign's letter is left by; without it campaigns go over no e-mail."""
     circuit: Circuit = field(default_factory=Circuit)
     pacing: Pacing = field(init=False)
 
@@ -92,6 +94,9 @@ class Desk:
         prepared = await self._prepare(delivery)
         if isinstance(prepared, Finish):
             return await self._finish(delivery, delivery.attempt, prepared)
+        if isinstance(prepared, Again):
+            await self.ledger.postpone(delivery, prepared.seconds, prepared.reason)
+            return None
         reached, content = prepared
         attempt = await self._claim(delivery, reached)
         if attempt is None:
@@ -109,25 +114,36 @@ class Desk:
             return delivery.id if decision.seconds == 0 else None
         return await self._finish(delivery, attempt, decision)
 
-    async def _prepare(self, delivery: Delivery) -> tuple[Reached, Content] | Finish:
-        """Return where it goes and what it says, or how it ends without an attempt."""
-        # What waits to be sent once more may have arrived already.
-        unsent = State.AMBIGUOUS if delivery.resent else State.SUPPRESSED
-        if delivery.cancelled:
-            return Finish(unsent, "cancelled")
-        if delivery.request.expires_at <= datetime.now(UTC):
-            return Finish(unsent, "expired")
-        if delivery.channel not in self.senders:
-            return Finish(State.FAILED, "channel_off", chain_goes_on=True)
-        reached = await reach(delivery, self.recipients, self.default_bot)
+    async def _prepare(self, delivery: Delivery) -> tuple[Reached, Content] | Finish | Again:
+        """Return where it goes and what it says, or how it ends or waits without an attempt."""
+        now = datetime.now(UTC)
+        if end := self._end(delivery, now):
+            return end
+        reached = await reach(delivery, self.recipients, self.default_bot, now)
+        if isinstance(reached, Quiet):
+            return Again((reached.until - now).total_seconds(), "quiet_hours")
         if isinstance(reached, Unreachable):
             return Finish(State.SUPPRESSED, reached.reason, chain_goes_on=reached.chain_goes_on)
         try:
-            content = write(delivery, self.templates, reached.language)
+            content = write(delivery, self.templates, reached.language, self.unsubscribe_url)
         except Unwritable as problem:
             log.warning("message_unwritable", delivery_id=str(delivery.id), problem=str(problem))
             return Finish(State.FAILED, "invalid", chain_goes_on=True)
         return reached, self.redirects.through(content, delivery) if self.redirects else content
+
+    def _end(self, delivery: Delivery, now: datetime) -> Finish | None:
+        """Return how a delivery ends whose time is over, or that has no way out."""
+        # What waits to be sent once more may have arrived already.
+        unsent = State.AMBIGUOUS if delivery.resent else State.SUPPRESSED
+        if delivery.cancelled:
+            return Finish(unsent, "cancelled")
+        if delivery.request.expires_at <= now:
+            return Finish(unsent, "expired")
+        is_campaign = delivery.request.lane is Lane.CAMPAIGN
+        cannot_be_left = is_campaign and delivery.channel is Channel.EMAIL and self.unsubscribe_url is None
+        if delivery.channel not in self.senders or cannot_be_left:
+            return Finish(State.FAILED, "channel_off", chain_goes_on=True)
+        return None
 
     async def _claim(self, delivery: Delivery, reached: Reached) -> int | None:
         """Claim the attempt in its turn and at its slot; None when it waits on, or somebody else has it."""

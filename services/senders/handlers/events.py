@@ -2,7 +2,7 @@
 
 from pydantic import ValidationError
 
-from services.senders.domain.requests import Request
+from services.senders.domain.requests import Request, chain_of
 from services.senders.handlers.announcing import Announcer
 from services.senders.handlers.desk import Desk
 from services.senders.handlers.tracing import current
@@ -18,7 +18,8 @@ log = telemetry.logger(__name__)
 
 async def message_requested(event: MessageRequested, receipt: Receipt, desk: Desk, queues: Queues) -> None:
     """Write a message down and make its first attempt; whatever waits is a row that the rounds take up."""
-    await _request(Request.of_message(event), receipt, desk, queues)
+    order = await desk.recipients.order_of(event.user_id) if event.user_id and not event.channels else ()
+    await _request(Request.of_message(event, chain_of(order)), receipt, desk, queues)
 
 
 async def promo_due(event: PromoDue, receipt: Receipt, desk: Desk, queues: Queues) -> None:

@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from urllib.parse import urlsplit
 
 from services.senders.domain.limits import Limit, Limits
+from services.senders.domain.quiet import quiet_until
 from services.senders.domain.requests import Delivery, Recipient
 from services.senders.domain.sending import EmailTarget, PushTarget, Target, TelegramTarget
 from services.senders.store import Recipients
@@ -52,13 +54,27 @@ class Unreachable:
     chain_goes_on: bool = True
 
 
-async def reach(delivery: Delivery, recipients: Recipients, default_bot: str | None) -> Reached | Unreachable:
-    """Find where a delivery goes, or why it goes nowhere."""
+@dataclass(frozen=True)
+class Quiet:
+    """Until when the recipient is not to be disturbed."""
+
+    until: datetime
+
+
+async def reach(
+    delivery: Delivery, recipients: Recipients, default_bot: str | None, now: datetime
+) -> Reached | Unreachable | Quiet:
+    """Find where a delivery goes, or why it goes nowhere, or not now."""
     request = delivery.request
     found = await recipients.find(request.user_id) if request.user_id else None
     recipient = found or Recipient()
-    if request.lane is Lane.CAMPAIGN and recipient.opted_out:
-        return Unreachable("opted_out", chain_goes_on=False)
+    if request.lane is Lane.CAMPAIGN:
+        if recipient.opted_out or await _opted_out(delivery, recipients):
+            return Unreachable("opted_out", chain_goes_on=False)
+        if recipient.quiet_hours and (until := quiet_until(recipient.quiet_hours, now, recipient.time_zone)):
+            return Quiet(until)
+    if delivery.channel in recipient.muted and not _is_direct(delivery):
+        return Unreachable("muted")
     match delivery.channel:
         case Channel.TELEGRAM:
             return await _chat(delivery, recipient, recipients, default_bot)
@@ -66,6 +82,22 @@ async def reach(delivery: Delivery, recipients: Recipients, default_bot: str | N
             return await _mailbox(delivery, recipient, recipients)
         case Channel.PUSH:
             return await _browsers(recipient, recipients)
+
+
+async def _opted_out(delivery: Delivery, recipients: Recipients) -> bool:
+    """Say whether an address that a campaign names itself is that of somebody who has opted out."""
+    address = delivery.request.address
+    return address is not None and await recipients.opted_out_at(address.email, address.telegram_chat_id)
+
+
+def _is_direct(delivery: Delivery) -> bool:
+    """Say whether a request names the address on this channel itself, whatever the directory says."""
+    address = delivery.request.address
+    direct = {
+        Channel.TELEGRAM: address and address.telegram_chat_id,
+        Channel.EMAIL: address and address.email,
+    }
+    return direct.get(delivery.channel) is not None
 
 
 async def _chat(
@@ -78,8 +110,9 @@ async def _chat(
     if chat_id is None or bot is None:
         return Unreachable("no_address")
     chat_id = await recipients.current_chat(bot, chat_id)
-    if await recipients.suppressed(Channel.TELEGRAM, f"{bot}:{chat_id}"):
-        return Unreachable("blocked")
+    is_campaign = request.lane is Lane.CAMPAIGN
+    if reason := await recipients.suppressed(Channel.TELEGRAM, f"{bot}:{chat_id}", is_campaign=is_campaign):
+        return _suppressed(reason, "blocked")
     return Reached(Channel.TELEGRAM, [TelegramTarget(chat_id)], recipient.language, bot, chat_id)
 
 
@@ -88,9 +121,15 @@ async def _mailbox(delivery: Delivery, recipient: Recipient, recipients: Recipie
     address = direct or recipient.email
     if address is None:
         return Unreachable("no_address")
-    if await recipients.suppressed(Channel.EMAIL, address.casefold()):
-        return Unreachable("bounced")
+    is_campaign = delivery.request.lane is Lane.CAMPAIGN
+    if reason := await recipients.suppressed(Channel.EMAIL, address, is_campaign=is_campaign):
+        return _suppressed(reason, "bounced")
     return Reached(Channel.EMAIL, [EmailTarget(address)], recipient.language)
+
+
+def _suppressed(reason: str, word: str) -> Unreachable:
+    """Return why a suppressed address is left alone, in the ledger's words."""
+    return Unreachable("opted_out", chain_goes_on=False) if reason == "opted_out" else Unreachable(word)
 
 
 async def _browsers(recipient: Recipient, recipients: Recipients) -> Reached | Unreachable:

@@ -1,10 +1,13 @@
 """What a delivery says on its channel: a rendered template, or the body that its requester wrote."""
 
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Literal
+from uuid import UUID
 
 from services.senders.domain.requests import Delivery
 from services.senders.domain.sending import Content, EmailContent, PushContent, TelegramContent
-from shared.events import Body, Button, Channel
+from shared.events import Body, Button, Channel, Lane
 from shared.ids import to_short
 from shared.markdown import Refused, check
 from shared.templates import Email, Push, TelegramText, TemplateProblem, Templates
@@ -12,20 +15,39 @@ from shared.templates import Email, Push, TelegramText, TemplateProblem, Templat
 TITLE_CHARACTERS = 80
 CALLBACK_VERSION = "p1"
 
+UnsubscribeUrl = Callable[[UUID], str]
+"""Makes the link by which whom a delivery went to takes leave of campaigns."""
+
+_LEAVE = {"en": "To get no more of these letters", "es": "Para no recibir más estos correos"}
+
 
 class Unwritable(Exception):
     """It cannot be said on this channel: no such template, missing variables, a text Telegram refuses."""
 
 
-def write(delivery: Delivery, templates: Templates, language: str | None) -> Content:
+def write(
+    delivery: Delivery,
+    templates: Templates,
+    language: str | None,
+    unsubscribe_url: UnsubscribeUrl | None = None,
+) -> Content:
     """Return the content of a delivery; raises Unwritable."""
+    is_letter = delivery.request.lane is Lane.CAMPAIGN and delivery.channel is Channel.EMAIL
+    leave = unsubscribe_url(delivery.id) if is_letter and unsubscribe_url else None
+    content = _content(delivery, templates, language, leave)
+    return replace(content, unsubscribe_url=leave) if isinstance(content, EmailContent) else content
+
+
+def _content(delivery: Delivery, templates: Templates, language: str | None, leave: str | None) -> Content:
     request = delivery.request
     if request.template is None:
         if request.body is None:
             raise Unwritable("neither template nor body")
-        return _of_body(delivery, request.body)
+        return _of_body(delivery, request.body, language, leave)
+    # A template may have a link to leave by, where `unsubscribe_url` is defined.
+    variables = {**request.variables, "unsubscribe_url": leave} if leave else request.variables
     try:
-        rendered = templates.render(request.template, delivery.channel, request.variables, language)
+        rendered = templates.render(request.template, delivery.channel, variables, language)
     except TemplateProblem as problem:
         raise Unwritable(type(problem).__name__) from problem
     match rendered:
@@ -44,7 +66,7 @@ def write(delivery: Delivery, templates: Templates, language: str | None) -> Con
             )
 
 
-def _of_body(delivery: Delivery, body: Body) -> Content:
+def _of_body(delivery: Delivery, body: Body, language: str | None, leave: str | None) -> Content:
     if delivery.channel is Channel.TELEGRAM:
         return _telegram(delivery, body.text, body.format, body.buttons)
     try:
@@ -52,6 +74,8 @@ def _of_body(delivery: Delivery, body: Body) -> Content:
     except Refused as refused:
         raise Unwritable("text refused") from refused
     title = body.subject or text.strip().split("\n", 1)[0][:TITLE_CHARACTERS]
+    if leave:
+        text += f"\n\n-- \n{_LEAVE.get((language or '')[:2], _LEAVE['en'])}: {leave}\n"
     if delivery.channel is Channel.EMAIL:
         return EmailContent(" ".join(title.split()), text)
     return PushContent(title=title, body=text)

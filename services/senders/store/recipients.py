@@ -46,6 +46,7 @@ _PUT = text(f"""
     WHERE ({", ".join(f"known.{name}" for name in _NEW)}) IS DISTINCT FROM ({", ".join(_NEW.values())})""")  # noqa: S608 - constants
 
 _GET = text(f"SELECT * FROM recipients WHERE user_id = {ITSELF}")  # noqa: S608 - a constant
+_ORDER = text(f"SELECT channel_order FROM recipients WHERE user_id = {ITSELF}")  # noqa: S608 - a constant
 _LIST = text("""
     SELECT r.*, ARRAY(SELECT json_build_object('endpoint', endpoint, 'p256dh', p256dh, 'auth', auth)
                       FROM push_subscriptions s WHERE s.user_id = r.user_id
@@ -109,6 +110,11 @@ class Recipients(Browsers, Chats, Suppressions, Linking, Erasing):
         """Return what sending needs of a recipient, or None."""
         row = await self._database.row(_GET, user_id=user_id)
         return Recipient.model_validate(dict(row) | {"quiet_hours": quiet_hours(row)}) if row else None
+
+    async def order_of(self, user_id: UUID) -> list[Channel]:
+        """Return in which order somebody wants to be reached; empty where they have said nothing."""
+        order = await self._database.value(_ORDER, user_id=user_id)
+        return [Channel(each) for each in order or ()]
 
     async def unannounced(self, limit: int = 100) -> Sequence[RowMapping]:
         """Return recipients whose newest version has not been published, with their `subscriptions`."""
