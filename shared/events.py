@@ -528,6 +528,11 @@ OUTCOMES: tuple[type[Outcome], ...] = (
 )  # fmt: skip
 
 
+def schedule_id_of(name: str) -> UUID:
+    """Return the id of the schedule of that name."""
+    return ids.derived("schedule", name)
+
+
 def promo_due_id(schedule_id: UUID, slot: datetime, chat_id: int) -> UUID:
     """Return the id of the post of a slot to a chat."""
     return ids.derived("promo.due", schedule_id, slot, chat_id)

@@ -5,7 +5,7 @@ of them answers. Commands carry `cause`, the id of what caused them, as idempote
 answered is a `Refusal`; what is not answered in time is `NoAnswer` (both in `shared.bus`).
 """
 
-from typing import ClassVar, Generic, Literal, TypeVar
+from typing import Annotated, ClassVar, Generic, Literal, TypeVar
 from uuid import UUID
 
 from pydantic import AwareDatetime, Field, JsonValue
@@ -13,6 +13,7 @@ from pydantic import AwareDatetime, Field, JsonValue
 from shared.events import (
     Address,
     Body,
+    Button,
     Channel,
     ClickSource,
     Lane,
@@ -101,19 +102,37 @@ class AuditGateway(Query[Books]):
 # --- scheduler ------------------------------------------------------------------------------------------
 
 
+Slug = Annotated[str, Field(pattern="^[a-z0-9_]{1,64}$")]
+ScheduleName = Annotated[str, Field(pattern="^[a-z0-9][a-z0-9_-]{0,63}$")]
+Payload = Annotated[str, Field(pattern="^[A-Za-z0-9_-]{1,32}$")]
+TextFormat = Literal["plain", "markdown_v2"]
+
+
 class ScheduleView(Value):
-    """A schedule as others see it; times are UTC, `next_run` is null while it is stopped."""
+    """A schedule as others see it; times are UTC, `next_run` is null while it is stopped.
+
+    It has an interval or a cron expression; `promo_ids` are those that it takes turns with today.
+    """
 
     id: UUID
     active: bool
     bot: str
-    interval_seconds: float
+    interval_seconds: float | None = None
     time_zone: str
     chat_ids: tuple[int, ...]
     promo_ids: tuple[str, ...]
     activated_at: AwareDatetime | None = None
     last_run: AwareDatetime | None = None
     next_run: AwareDatetime | None = None
+    name: str = ""
+    status: Literal["not_scheduled", "scheduled", "paused"] | None = None
+    cron: str | None = None
+    validity_seconds: float | None = None
+    all_promos: bool = True
+    """Whether it takes every enabled promo of the catalogue, instead of a set of its own."""
+    paused_until: AwareDatetime | None = None
+    edited: bool = False
+    """Whether somebody has edited it: the default schedule follows its settings until then."""
 
 
 class ScheduleChanged(Value):
@@ -145,6 +164,130 @@ class StopSchedule(Query[ScheduleChanged]):
     schedule_id: UUID | None = None
 
 
+class ScheduleIn(Value):
+    """What may be said of a schedule; in an edit, null leaves a value as it is.
+
+    `chats` are ids, or @names of public chats, which are resolved as `bot` sees them when it is saved. An
+    interval takes the place of a cron expression, and the other way round. `promo_ids` are a set of its own,
+    `all_promos` true goes back to the whole catalogue.
+    """
+
+    bot: Annotated[str, Field(min_length=1, max_length=64)] | None = None
+    interval_seconds: Annotated[float, Field(ge=1, le=315_360_000, allow_inf_nan=False)] | None = None
+    cron: Annotated[str, Field(max_length=255)] | None = None
+    time_zone: Annotated[str, Field(max_length=64)] | None = None
+    chats: (
+        Annotated[tuple[int | Annotated[str, Field(max_length=64)], ...], Field(max_length=1000)] | None
+    ) = None
+    promo_ids: Annotated[tuple[Slug, ...], Field(max_length=1000)] | None = None
+    all_promos: bool | None = None
+    validity_seconds: Annotated[float, Field(gt=0, le=315_360_000, allow_inf_nan=False)] | None = None
+
+
+class CreateSchedule(Query[ScheduleView]):
+    """Add a schedule, stopped; its id is derived from its name. Refused with 409 where there is one."""
+
+    service = "scheduler"
+    name = "create_schedule"
+    reply = ScheduleView
+
+    cause: UUID
+    schedule_name: ScheduleName
+    schedule: ScheduleIn
+
+
+class EditSchedule(Query[ScheduleView]):
+    """Change a schedule (the default one when no id is given); what is due already is posted as it was."""
+
+    service = "scheduler"
+    name = "edit_schedule"
+    reply = ScheduleView
+
+    cause: UUID
+    schedule_id: UUID | None = None
+    schedule: ScheduleIn
+
+
+class Removed(Value):
+    """What is gone."""
+
+    id: str
+
+
+class DeleteSchedule(Query[Removed]):
+    """Remove a schedule and cancel what is unsent; the default one is refused with 409."""
+
+    service = "scheduler"
+    name = "delete_schedule"
+    reply = Removed
+
+    cause: UUID
+    schedule_id: UUID
+
+
+class PauseSchedule(Query[ScheduleChanged]):
+    """Cancel what is unsent and post nothing before `until`; null ends a pause. 409 while it is stopped."""
+
+    service = "scheduler"
+    name = "pause_schedule"
+    reply = ScheduleChanged
+
+    cause: UUID
+    schedule_id: UUID | None = None
+    until: AwareDatetime | None = None
+
+
+class GetSchedule(Query[ScheduleView]):
+    """Ask for the status of a schedule (the default one when no id is given)."""
+
+    service = "scheduler"
+    name = "get_schedule"
+    reply = ScheduleView
+
+    schedule_id: UUID | None = None
+
+
+class PlannedPost(Value):
+    """What one slot would post, or why it would not."""
+
+    schedule_id: UUID
+    schedule: str
+    slot: AwareDatetime
+    until: AwareDatetime | None = None
+    chat_ids: tuple[int, ...] = ()
+    promo_id: str | None = None
+    text: str | None = None
+    """MarkdownV2."""
+    plain: str | None = None
+    """The text as it is shown, without its marks."""
+    button: Button | None = None
+    skipped: str | None = None
+
+
+class Plan(Value):
+    """Slots in the order of their times; `assumed_start` says of a stopped schedule that none is real."""
+
+    items: tuple[PlannedPost, ...]
+    assumed_start: AwareDatetime | None = None
+    complete: bool = True
+    """False when there are more before `until` than were asked for."""
+
+
+class PlanSlots(Query[Plan]):
+    """Ask what the next slots would post, of a schedule or of all that are active, as things are now.
+
+    A stopped schedule that is named is taken as if it were started now.
+    """
+
+    service = "scheduler"
+    name = "plan_slots"
+    reply = Plan
+
+    schedule_id: UUID | None = None
+    until: AwareDatetime | None = None
+    limit: int = Field(default=20, ge=1, le=500)
+
+
 class ScheduleList(Value):
     """All schedules."""
 
@@ -169,6 +312,97 @@ class PromoView(Value):
     url: str | None = None
     enabled: bool
     position: int
+    description: str = ""
+    format: TextFormat = "plain"
+    template: str | None = None
+    variables: dict[str, Variable] = {}
+    text: str = ""
+    """MarkdownV2, as it is posted."""
+
+
+class PromoIn(Value):
+    """What may be said of a promo; in an edit, null leaves a value as it is.
+
+    Exactly one of `payload` and `url` (https) says where its button leads; the one takes the place of the
+    other. So do `template` (with `variables`, which are escaped) and `description`.
+    """
+
+    title: Annotated[str, Field(min_length=1, max_length=256)] | None = None
+    cta_text: Annotated[str, Field(min_length=1, max_length=128)] | None = None
+    payload: Payload | None = None
+    url: Annotated[str, Field(max_length=2048)] | None = None
+    description: Annotated[str, Field(max_length=32_768)] | None = None
+    format: TextFormat | None = None
+    template: Annotated[str, Field(min_length=1, max_length=64)] | None = None
+    variables: dict[str, Variable] | None = None
+    enabled: bool | None = None
+    position: Annotated[int, Field(ge=0, le=1_000_000)] | None = None
+
+
+class CreatePromo(Query[PromoView]):
+    """Add a promo; refused with 409 where its id or payload is taken, with 422 where Telegram would."""
+
+    service = "scheduler"
+    name = "create_promo"
+    reply = PromoView
+
+    cause: UUID
+    promo_id: Slug
+    promo: PromoIn
+
+
+class EditPromo(Query[PromoView]):
+    """Change a promo; one that is disabled by it has what is unsent cancelled. Refused as CreatePromo."""
+
+    service = "scheduler"
+    name = "edit_promo"
+    reply = PromoView
+
+    cause: UUID
+    promo_id: Slug
+    promo: PromoIn
+
+
+class DeletePromo(Query[Removed]):
+    """Remove a promo and cancel what is unsent; refused with 409 while a schedule's own set names it."""
+
+    service = "scheduler"
+    name = "delete_promo"
+    reply = Removed
+
+    cause: UUID
+    promo_id: Slug
+
+
+class GetPromo(Query[PromoView]):
+    """Ask for a promo; refused with 404 where there is none."""
+
+    service = "scheduler"
+    name = "get_promo"
+    reply = PromoView
+
+    promo_id: Slug
+
+
+class PromoPreview(Value):
+    """A promo as it would be posted: MarkdownV2, what Telegram shows of it, and the button below."""
+
+    text: str
+    plain: str
+    entities: tuple[dict[str, JsonValue], ...] = ()
+    """The Bot API's entities of `plain`."""
+    button: Button
+
+
+class PreviewPromo(Query[PromoPreview]):
+    """Ask how a promo would look, or what `promo` would make of it (of a new one when no id is given)."""
+
+    service = "scheduler"
+    name = "preview_promo"
+    reply = PromoPreview
+
+    promo_id: Slug | None = None
+    promo: PromoIn | None = None
 
 
 class PromoList(Value):
@@ -183,6 +417,17 @@ class ListPromos(Query[PromoList]):
     service = "scheduler"
     name = "list_promos"
     reply = PromoList
+
+
+class ReorderPromos(Query[PromoList]):
+    """Put these promos first, in this order; the others keep theirs behind."""
+
+    service = "scheduler"
+    name = "reorder_promos"
+    reply = PromoList
+
+    cause: UUID
+    promo_ids: Annotated[tuple[Slug, ...], Field(min_length=1, max_length=1000)]
 
 
 class PromoLogChat(Value):
@@ -412,6 +657,26 @@ class ListTemplates(Query[TemplateList]):
     service = "senders"
     name = "list_templates"
     reply = TemplateList
+
+
+class ChatView(Value):
+    """A chat as a bot sees it."""
+
+    chat_id: int
+    type: str
+    title: str | None = None
+    username: str | None = None
+
+
+class ResolveChat(Query[ChatView]):
+    """Ask Telegram which chat has an @name; refused with 404 where none has, 503 where it cannot tell now."""
+
+    service = "senders"
+    name = "resolve_chat"
+    reply = ChatView
+
+    bot: str | None = None
+    chat: Annotated[str, Field(pattern="^@[A-Za-z0-9_]{1,64}$")]
 
 
 class AttemptView(Value):
@@ -880,9 +1145,12 @@ class GetCampaign(Query[CampaignView]):
 
 ALL: tuple[type[Query[Value]], ...] = (
     AuditScheduler, AuditClicks, AuditSenders, AuditGateway,
-    StartSchedule, StopSchedule, ListSchedules, ListPromos, ListPromoLog,
+    StartSchedule, StopSchedule, PauseSchedule, CreateSchedule, EditSchedule, DeleteSchedule, GetSchedule,
+    ListSchedules, PlanSlots,
+    ListPromos, GetPromo, CreatePromo, EditPromo, DeletePromo, ReorderPromos, PreviewPromo, ListPromoLog,
     ListClicks, CountClicks, ListPostClicks, GetClicksSeries, AnnotateClick,
-    ListTemplates, GetMessage, ListMessages, CancelMessage, GetRecipient, ListRecipients, PutRecipient,
+    ListTemplates, ResolveChat, GetMessage, ListMessages, CancelMessage, GetRecipient, ListRecipients,
+    PutRecipient,
     ForgetRecipient, LinkUser, UnlinkUser, AddPushSubscription, ListPushSubscriptions, DeletePushSubscription,
     TellChat, ListSuppressions, AddSuppression, LiftSuppression, TellBounce, UnsubscribeRecipient,
     CreateCampaign, GetCampaign,

@@ -3,7 +3,9 @@
 Consumes: PromoDue, SlotSkipped (`scheduler_promos`); PromoPosted, MessageSent, MessageFailed,
     MessageSuppressed, MessageAmbiguous (`scheduler_outcomes`).
 Publishes: PromoDue, SlotSkipped, PromoCancelled.
-Answers: StartSchedule, StopSchedule, ListSchedules, ListPromos, ListPromoLog, AuditScheduler.
+Answers: StartSchedule, StopSchedule, PauseSchedule, CreateSchedule, EditSchedule, DeleteSchedule,
+    GetSchedule, ListSchedules, PlanSlots, ListPromos, GetPromo, CreatePromo, EditPromo, DeletePromo,
+    ReorderPromos, PreviewPromo, ListPromoLog, AuditScheduler.
 Stores: projection `promo_log_chats` (read through the view `marketing_promo_logs`); state `promos`,
-    `schedules`, `schedule_commands`, `slots`, `bus_attempts`.
+    `schedules`, `commands`, `slots`, `cancellations`, `bus_attempts`.
 """

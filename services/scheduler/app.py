@@ -10,10 +10,11 @@ from services.scheduler import api, handlers
 from services.scheduler.clock import Clock, utc_now
 from services.scheduler.domain.catalogue import SHIPPED
 from services.scheduler.domain.schedule import Wanted
+from services.scheduler.domain.timing import Every
 from services.scheduler.settings import SchedulerSettings
 from services.scheduler.store import Catalogue, PromoLog, Schedules, Slots
-from shared import markdown, queries, tasks, telemetry
-from shared.bus import Answering, Bus, Route, answering, on
+from shared import failpoints, markdown, queries, tasks, telemetry
+from shared.bus import Answering, Bus, Refusal, Route, answering, on
 from shared.database import Attempts, Database, is_unavailable
 from shared.events import (
     Button,
@@ -30,12 +31,17 @@ from shared.templates import Templates
 
 TEMPLATES = Path(__file__).parent / "templates"
 
+RESOLVE_SECONDS = 4.0
+"""Less than whoever asks scheduler waits."""
+
 log = telemetry.logger(__name__)
 
 
 @asynccontextmanager
 async def app(settings: SchedulerSettings, service: Service) -> AsyncIterator[None]:
     """Run scheduler until the context is left."""
+    failpoints.arm(settings.scheduler_failpoint)
+    templates = Templates.load(TEMPLATES)
     async with (
         Database.open(settings.scheduler_database_url) as database,
         Bus.open(
@@ -47,7 +53,7 @@ async def app(settings: SchedulerSettings, service: Service) -> AsyncIterator[No
     ):
         service.ready_when("database", database.reachable)
         service.ready_when("broker", bus.connected)
-        await settle(settings, Schedules(database), Catalogue(database))
+        await settle(settings, Schedules(database), Catalogue(database), templates)
         clock = Clock(Slots(database), bus.publish)
         attempts = Attempts(database)
         promo_log = PromoLog(database)
@@ -62,7 +68,9 @@ async def app(settings: SchedulerSettings, service: Service) -> AsyncIterator[No
                 is_unavailable=is_unavailable,
             ),
             bus.answer(
-                *answers(database, clock),
+                *schedule_answers(Schedules(database), bus, clock),
+                *promo_answers(Catalogue(database), templates, clock),
+                *log_answers(promo_log),
                 answering(queries.AuditScheduler, lambda query: api.audit(query, database, bus.streams)),
                 is_unavailable=is_unavailable,
             ),
@@ -71,31 +79,40 @@ async def app(settings: SchedulerSettings, service: Service) -> AsyncIterator[No
             yield
 
 
-async def settle(settings: SchedulerSettings, schedules: Schedules, catalogue: Catalogue) -> None:
+async def settle(
+    settings: SchedulerSettings, schedules: Schedules, catalogue: Catalogue, templates: Templates
+) -> None:
     """Keep the default schedule to its settings, and promos to the templates that they follow."""
-    texts = shipped_texts()
     wanted = Wanted(
         bot=settings.promo_bot,
-        interval=timedelta(hours=settings.promo_interval_hours),
+        timing=Every(timedelta(hours=settings.promo_interval_hours)),
         validity=timedelta(seconds=settings.promo_validity_seconds),
         chat_ids=settings.promo_chat_ids,
     )
-    if await schedules.settle_default(wanted, texts, utc_now()) == "edited":
+    if await schedules.settle_default(wanted, shipped_texts(templates), utc_now()) == "edited":
         log.warning("default_schedule_was_edited_settings_ignored")
     elif not settings.promo_chat_ids:
         log.warning("no_promo_chats_nothing_is_posted")
-    await catalogue.follow_templates(texts)
+    await catalogue.follow_templates(lambda promo: followed(promo, templates))
 
 
-def shipped_texts() -> dict[str, str]:
+def shipped_texts(templates: Templates) -> dict[str, str]:
     """Render the shipped promos by template; raises where Telegram would refuse one."""
-    templates = Templates.load(TEMPLATES)
     texts = {}
     for promo in SHIPPED:
         text = templates.render(promo.id, "telegram", {"title": promo.title}).text
         markdown.check(text, buttons=[[Button(text=promo.cta_text, payload=promo.payload)]])
         texts[promo.id] = text
     return texts
+
+
+def followed(promo: queries.PromoView, templates: Templates) -> str | None:
+    """Return what a promo's template makes of it today; None where it makes nothing that can be posted."""
+    try:
+        return api.text_of(api.draft_of(promo), templates)
+    except Refusal as refusal:
+        log.error("promo_keeps_its_old_text", promo_id=promo.id, problem=refusal.title)
+        return None
 
 
 def promo_routes(promo_log: PromoLog) -> tuple[Route, ...]:
@@ -117,9 +134,12 @@ def outcome_routes(promo_log: PromoLog) -> tuple[Route, ...]:
     )
 
 
-def answers(database: Database, clock: Clock) -> tuple[Answering, ...]:
-    """Return who answers what scheduler is asked."""
-    schedules, catalogue, promo_log = Schedules(database), Catalogue(database), PromoLog(database)
+def schedule_answers(schedules: Schedules, bus: Bus, clock: Clock) -> tuple[Answering, ...]:
+    """Return who answers questions and commands about schedules."""
+
+    async def resolve(bot: str, chat: str) -> int:
+        return (await bus.ask(queries.ResolveChat(bot=bot, chat=chat), timeout=RESOLVE_SECONDS)).chat_id
+
     return (
         answering(
             queries.StartSchedule, lambda query: api.start_schedule(query, schedules, utc_now(), clock.wake)
@@ -127,10 +147,48 @@ def answers(database: Database, clock: Clock) -> tuple[Answering, ...]:
         answering(
             queries.StopSchedule, lambda query: api.stop_schedule(query, schedules, utc_now(), clock.wake)
         ),
+        answering(
+            queries.PauseSchedule, lambda query: api.pause_schedule(query, schedules, utc_now(), clock.wake)
+        ),
+        answering(
+            queries.CreateSchedule, lambda query: api.create_schedule(query, schedules, resolve, utc_now())
+        ),
+        answering(
+            queries.EditSchedule,
+            lambda query: api.edit_schedule(query, schedules, resolve, utc_now(), clock.wake),
+        ),
+        answering(
+            queries.DeleteSchedule, lambda query: api.delete_schedule(query, schedules, utc_now(), clock.wake)
+        ),
+        answering(queries.GetSchedule, lambda query: api.get_schedule(query, schedules)),
         answering(queries.ListSchedules, lambda _: api.list_schedules(schedules)),
-        answering(queries.ListPromos, lambda _: api.list_promos(catalogue)),
-        answering(queries.ListPromoLog, lambda query: api.list_promo_log(query, promo_log)),
+        answering(queries.PlanSlots, lambda query: api.plan_slots(query, schedules, utc_now())),
     )
+
+
+def promo_answers(catalogue: Catalogue, templates: Templates, clock: Clock) -> tuple[Answering, ...]:
+    """Return who answers questions and commands about the catalogue."""
+    return (
+        answering(queries.ListPromos, lambda _: api.list_promos(catalogue)),
+        answering(queries.GetPromo, lambda query: api.get_promo(query, catalogue)),
+        answering(
+            queries.CreatePromo, lambda query: api.create_promo(query, catalogue, templates, utc_now())
+        ),
+        answering(
+            queries.EditPromo,
+            lambda query: api.edit_promo(query, catalogue, templates, utc_now(), clock.wake),
+        ),
+        answering(
+            queries.DeletePromo, lambda query: api.delete_promo(query, catalogue, utc_now(), clock.wake)
+        ),
+        answering(queries.ReorderPromos, lambda query: api.reorder_promos(query, catalogue, utc_now())),
+        answering(queries.PreviewPromo, lambda query: api.preview_promo(query, catalogue, templates)),
+    )
+
+
+def log_answers(promo_log: PromoLog) -> tuple[Answering, ...]:
+    """Return who answers questions about what was posted."""
+    return (answering(queries.ListPromoLog, lambda query: api.list_promo_log(query, promo_log)),)
 
 
 @asynccontextmanager

@@ -4,12 +4,13 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
-from services.scheduler.domain.decision import Slot, Stop
+from services.scheduler.domain.decision import Cancellation, Slot
 from services.scheduler.store import Slots
 from shared import tasks, telemetry
 from shared.bus import BusUnavailable
 from shared.database import is_unavailable
 from shared.events import Event
+from shared.failpoints import passing
 
 LONGEST_SLEEP_SECONDS = 1.0
 """However far the next slot is: the wall clock may jump, and another replica may start a schedule."""
@@ -61,23 +62,30 @@ class Clock:
         return min(max((next_due - self._now()).total_seconds(), 0.0), LONGEST_SLEEP_SECONDS)
 
     async def _announce(self) -> None:
+        async with self._slots.unannounced_cancellations() as cancelled:
+            await asyncio.gather(*(self._announce_cancellation(each) for each in cancelled))
         held: int | None = None
         while held != 0:
             async with self._slots.unannounced() as slots:
                 await asyncio.gather(*(self._announce_slot(slot) for slot in slots))
                 held = len(slots)
-        async with self._slots.unannounced_stops() as stops:
-            await asyncio.gather(*(self._announce_stop(stop) for stop in stops))
 
     async def _announce_slot(self, slot: Slot) -> None:
         with telemetry.span("slot", schedule_id=str(slot.schedule_id), slot=slot.slot.isoformat()):
-            await asyncio.gather(*(self._publish(event) for event in slot.events()))
+            await asyncio.gather(*(self._announce_post(event) for event in slot.events()))
             _note(slot)
 
-    async def _announce_stop(self, stop: Stop) -> None:
-        with telemetry.span("stop", schedule_id=str(stop.schedule_id)):
-            await self._publish(stop.event())
-            log.info("stop_announced", schedule_id=str(stop.schedule_id), up_to=stop.up_to.isoformat())
+    async def _announce_post(self, event: Event) -> None:
+        await self._publish(event)
+        passing("between_posts")
+
+    async def _announce_cancellation(self, cancelled: Cancellation) -> None:
+        with telemetry.span("cancellation", schedule_id=str(cancelled.schedule_id)):
+            await self._publish(cancelled.event())
+            log.info(
+                "cancellation_announced", schedule_id=str(cancelled.schedule_id),
+                promo_id=cancelled.promo_id, up_to=cancelled.up_to.isoformat(),
+            )  # fmt: skip
 
 
 def _note(slot: Slot) -> None:

@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_settings import NoDecode
 
+from shared.failpoints import SchedulerFailpoint
 from shared.settings import Settings, check_url, integers
 
 BIGGEST_CHAT_ID = 2**63 - 1
@@ -35,3 +36,5 @@ class SchedulerSettings(Settings):
         default=3600.0, gt=0, le=315_360_000, allow_inf_nan=False, description="a number of seconds above 0"
     )
     """For how long a slot may still be posted when it is late."""
+    scheduler_failpoint: SchedulerFailpoint | None = None
+    """For tests: where between a slot and its posts the process dies, once it gets there."""

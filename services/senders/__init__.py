@@ -6,7 +6,7 @@ Consumes: MessageRequested (`senders_transactional_telegram`, `senders_transacti
     ButtonClicked (`senders_presses`), dead letters (`senders_dead_letters`).
 Publishes: PromoPosted, MessageSent, MessageFailed, MessageSuppressed, MessageAmbiguous, RecipientChanged,
     RecipientForgotten, ChatChanged, CampaignChanged, MessageRequested (campaign items).
-Answers: ListTemplates, GetMessage, ListMessages, CancelMessage, GetRecipient,
+Answers: ListTemplates, ResolveChat, GetMessage, ListMessages, CancelMessage, GetRecipient,
     ListRecipients, PutRecipient, ForgetRecipient, LinkUser, UnlinkUser, AddPushSubscription,
     ListPushSubscriptions, DeletePushSubscription, TellChat, ListSuppressions, AddSuppression,
     LiftSuppression, TellBounce, UnsubscribeRecipient, CreateCampaign, GetCampaign,

@@ -35,6 +35,7 @@ from shared.queries import (
     GetMessage,
     ListMessages,
     ListTemplates,
+    ResolveChat,
 )
 from shared.queues import Queues
 from shared.service import Service
@@ -133,6 +134,10 @@ async def _answer(
     await stack.enter_async_context(
         bus.answer(
             answering(ListTemplates, lambda query: api.list_templates(query, desk.templates)),
+            answering(
+                ResolveChat,
+                lambda query: api.resolve_chat(query, desk.senders.get(Channel.TELEGRAM), desk.default_bot),
+            ),
             answering(GetMessage, lambda query: api.get_message(query, ledger)),
             answering(ListMessages, lambda query: api.list_messages(query, ledger)),
             answering(CancelMessage, lambda command: api.cancel_message(command, ledger, announcer.outcome)),

@@ -10,6 +10,7 @@ import pytest
 from services.scheduler.clock import Clock
 from services.scheduler.domain.catalogue import SHIPPED
 from services.scheduler.domain.schedule import Wanted
+from services.scheduler.domain.timing import Every
 from services.scheduler.store import Catalogue, PromoLog, Schedules, Slots
 from shared.database import Database
 from shared.events import Event
@@ -18,7 +19,8 @@ EventT = TypeVar("EventT", bound=Event)
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
-WANTED = Wanted(bot="default", interval=4 * HOUR, validity=HOUR, chat_ids=(-1001234567890123, 42))
+INTERVAL = 4 * HOUR
+WANTED = Wanted(bot="default", timing=Every(INTERVAL), validity=HOUR, chat_ids=(-1001234567890123, 42))
 TEXTS = {promo.id: f"*{promo.title}*" for promo in SHIPPED}
 
 

@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 
 from devstack.nats import Nats
-from services.scheduler.app import app, shipped_texts
+from services.scheduler.app import TEMPLATES, app, shipped_texts
 from services.scheduler.domain.catalogue import SHIPPED
 from services.scheduler.settings import SchedulerSettings
 from shared import ids, markdown
@@ -23,6 +23,7 @@ from shared.queries import (
     StopSchedule,
 )
 from shared.service import Service
+from shared.templates import Templates
 
 CHATS = (-1001234567890123, 42)
 
@@ -109,8 +110,9 @@ async def test_a_restart_posts_nothing(settings: SchedulerSettings, bus: Bus) ->
 
 def test_what_ships_is_what_telegram_shows() -> None:
     """Each shipped promo is text that Telegram takes, with its title in bold."""
+    texts = shipped_texts(Templates.load(TEMPLATES))
     for promo in SHIPPED:
-        shown = markdown.check(shipped_texts()[promo.id])
+        shown = markdown.check(texts[promo.id])
         assert shown.text.startswith(promo.title)
         bold = shown.entities[0]
         assert (bold.type, bold.offset, bold.length) == ("bold", 0, len(promo.title.encode("utf-16-le")) // 2)

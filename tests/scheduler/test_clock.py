@@ -13,7 +13,7 @@ from services.scheduler.domain.schedule import DEFAULT_SCHEDULE
 from services.scheduler.store import Schedules, Slots
 from shared.database import Database
 from shared.events import PromoCancelled, PromoDue, SlotSkipped
-from tests.scheduler.conftest import HOUR, START, WANTED, World
+from tests.scheduler.conftest import HOUR, INTERVAL, START, WANTED, World
 
 
 async def test_a_tick_posts_to_every_chat(settled: Schedules, clock: Clock, world: World) -> None:
@@ -45,7 +45,7 @@ async def test_the_clock_sleeps_no_longer_than_to_the_next_slot(
 async def test_slots_rotate_through_the_catalogue(settled: Schedules, clock: Clock, world: World) -> None:
     """Interval after interval the next promo is posted, and after the last the first."""
     for n in range(6):
-        world.now = START + n * WANTED.interval
+        world.now = START + n * INTERVAL
         await clock.tick()
     promos = [due.promo_id for due in world.of(PromoDue)[::2]]
     assert promos == [
@@ -60,10 +60,10 @@ async def test_rotation_survives_a_catalogue_edit(
     await clock.tick()
     await database.execute(text("UPDATE promos SET enabled = false WHERE id = 'copy_trading'"))
     for n in (1, 2):
-        world.now = START + n * WANTED.interval
+        world.now = START + n * INTERVAL
         await clock.tick()
     await database.execute(text("UPDATE promos SET enabled = true, position = 9 WHERE id = 'copy_trading'"))
-    world.now = START + 3 * WANTED.interval
+    world.now = START + 3 * INTERVAL
     await clock.tick()
     promos = [due.promo_id for due in world.of(PromoDue)[::2]]
     assert promos == ["premium_signals", "analytics", "vip_support", "copy_trading"]
@@ -74,10 +74,10 @@ async def test_a_restart_after_a_long_outage_skips_and_goes_on(
 ) -> None:
     """Missed slots are recorded, however many; only the latest is posted, while it is valid."""
     await Clock(slots, world.publish, lambda: world.now).tick()
-    world.now = START + 1200 * WANTED.interval + HOUR / 2
+    world.now = START + 1200 * INTERVAL + HOUR / 2
     await Clock(slots, world.publish, lambda: world.now).tick()
     assert Counter(event.reason for event in world.of(SlotSkipped)) == {"missed": 1199}
-    assert world.of(PromoDue)[-1].slot == START + 1200 * WANTED.interval
+    assert world.of(PromoDue)[-1].slot == START + 1200 * INTERVAL
     assert world.of(PromoDue)[-1].promo_id == "copy_trading"
 
 
@@ -94,16 +94,16 @@ async def test_two_clocks_decide_each_slot_once(settled: Schedules, slots: Slots
     """Replicas over one database post each (schedule, slot, chat) once, for a hundred schedules at once."""
     await database.execute(
         text("""
-        INSERT INTO schedules (id, bot, interval_seconds, validity_seconds, time_zone, chat_ids, active,
-                               activated_at, next_slot)
-        SELECT gen_random_uuid(), bot, interval_seconds, validity_seconds, time_zone, chat_ids, active,
-               activated_at, next_slot
+        INSERT INTO schedules (id, name, bot, interval_seconds, validity_seconds, time_zone, chat_ids,
+                               active, activated_at, next_slot)
+        SELECT gen_random_uuid(), gen_random_uuid(), bot, interval_seconds, validity_seconds, time_zone,
+               chat_ids, active, activated_at, next_slot
         FROM schedules, generate_series(1, 249)""")
     )
     world = World()
     clocks = [Clock(slots, world.publish, lambda: world.now) for _ in range(3)]
     for n in range(3):
-        world.now = START + n * WANTED.interval
+        world.now = START + n * INTERVAL
         await asyncio.gather(*(clock.tick() for clock in clocks))
     assert max(Counter(event.id for event in world.events).values()) == 1
     assert len(world.events) == 3 * 250 * 2

@@ -12,6 +12,7 @@ from services.scheduler import api
 from services.scheduler.clock import Clock
 from services.scheduler.domain.catalogue import SHIPPED
 from services.scheduler.domain.schedule import DEFAULT_SCHEDULE
+from services.scheduler.domain.timing import Every
 from services.scheduler.store import Catalogue, Schedules
 from shared.bus import Refusal
 from shared.database import Database
@@ -58,7 +59,7 @@ async def test_replicas_that_start_together_make_one_schedule(schedules: Schedul
 async def test_the_default_schedule_follows_its_settings(settled: Schedules, clock: Clock) -> None:
     """Other settings hold from the next start of the process."""
     await clock.tick()
-    wanted = replace(WANTED, interval=HOUR, chat_ids=(7,))
+    wanted = replace(WANTED, timing=Every(HOUR), chat_ids=(7,))
     await settled.settle_default(wanted, TEXTS, START + 2.5 * HOUR)
     (view,) = await settled.views()
     assert (view.interval_seconds, view.chat_ids, view.next_run) == (3600, (7,), START + 3 * HOUR)
@@ -77,7 +78,7 @@ async def test_promos_follow_their_templates(
 ) -> None:
     """A release with another text is posted with it, but a promo written by hand keeps its own."""
     await database.execute(text("UPDATE promos SET template = NULL WHERE id = 'analytics'"))
-    await catalogue.follow_templates({promo.id: "new" for promo in SHIPPED})
+    await catalogue.follow_templates(lambda _: "new")
     rows = await database.rows(text("SELECT id, text FROM promos"))
     assert {row["id"] for row in rows if row["text"] == "new"} == {promo.id for promo in SHIPPED} - {
         "analytics"

@@ -66,8 +66,7 @@ def _with_buttons(message: Message, asked: Asked, *, active: bool) -> Message:
 def _describe(message: Message, schedule: ScheduleView, asked: Asked) -> None:
     number = len(schedule.chat_ids)
     chats = asked.say("marketing.chat") if number == 1 else asked.say("marketing.chats", n=number)
-    interval = _interval(schedule.interval_seconds, asked)
-    message.bullet(asked.say("marketing.interval", interval=interval, chats=chats))
+    message.bullet(_timing(schedule, chats, asked))
     if schedule.last_run is not None:
         message.bullet(asked.say("marketing.last", time=_at(schedule.last_run, schedule.time_zone)))
     if schedule.next_run is not None:
@@ -76,6 +75,13 @@ def _describe(message: Message, schedule: ScheduleView, asked: Asked) -> None:
         message.bullet(asked.say("marketing.not_scheduled"))
     if not number:
         message.blank().text(asked.say("marketing.no_chats"))
+
+
+def _timing(schedule: ScheduleView, chats: str, asked: Asked) -> str:
+    if schedule.interval_seconds is None:
+        return asked.say("marketing.cron", cron=schedule.cron, zone=schedule.time_zone, chats=chats)
+    interval = _interval(schedule.interval_seconds, asked)
+    return asked.say("marketing.interval", interval=interval, chats=chats)
 
 
 def _interval(seconds: float, asked: Asked) -> str:

@@ -76,19 +76,28 @@ class Slot:
 
 
 @dataclass(frozen=True)
-class Stop:
-    """A stop as it was written down: what is unsent of the slots up to `up_to` is cancelled."""
+class Cancellation:
+    """What is unsent of a schedule's slots up to `up_to`, or of one promo of them, is not to be sent."""
 
     schedule_id: UUID
     up_to: datetime
-    stopped_at: datetime
+    at: datetime
+    reason: Literal["stopped", "disabled"] = "stopped"
+    promo_id: str | None = None
+
+    @property
+    def id(self) -> UUID:
+        """The id of its event: the same cancellation twice is one."""
+        key = [self.schedule_id, self.up_to, *([self.promo_id] if self.promo_id else [])]
+        return ids.derived("promo.cancelled", *key)
 
     def event(self) -> PromoCancelled:
         """Return its PromoCancelled."""
         return PromoCancelled(
-            id=ids.derived("promo.cancelled", self.schedule_id, self.up_to),
-            at=self.stopped_at,
+            id=self.id,
+            at=self.at,
             schedule_id=self.schedule_id,
+            promo_id=self.promo_id,
             up_to=self.up_to,
-            reason="stopped",
+            reason=self.reason,
         )

@@ -4,16 +4,31 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 
-from sqlalchemy import func, or_, select, tuple_, update
+from sqlalchemy import func, or_, select, text, update
 
-from services.scheduler.domain.decision import Slot, Stop
+from services.scheduler.domain.decision import Cancellation, Slot
 from services.scheduler.domain.schedule import decide
-from services.scheduler.store.rows import promos_in, schedule_of, slot_of, write_decisions, write_progress
-from services.scheduler.store.tables import schedules, slots
+from services.scheduler.store.rows import (
+    cancellation_of,
+    lock_catalogue,
+    promos_in,
+    schedule_of,
+    slot_of,
+    write_decisions,
+    write_progress,
+)
+from services.scheduler.store.tables import cancellations, schedules, slots
+from shared import failpoints
 from shared.database import Database
 
-AT_MOST = 100
+AT_MOST = 500
 """Rows that one replica takes at a time; the others take the next."""
+
+_ANNOUNCED = text("""
+UPDATE slots SET announced_at = now()
+FROM unnest(CAST(:schedule_ids AS uuid[]), CAST(:slots AS timestamptz[])) AS held (schedule_id, slot)
+WHERE slots.schedule_id = held.schedule_id AND slots.slot = held.slot
+""")
 
 
 class Slots:
@@ -38,6 +53,7 @@ class Slots:
             .with_for_update(skip_locked=True)
         )
         async with self._database.begin() as connection:
+            await lock_catalogue(connection, shared=True)
             taken = [schedule_of(row) for row in (await connection.execute(due)).mappings()]
             if not taken:
                 return []
@@ -46,14 +62,15 @@ class Slots:
             decided = [slot for _, its_slots in decisions for slot in its_slots]
             await write_decisions(connection, decided)
             await write_progress(connection, [after for after, _ in decisions])
-            return decided
+            failpoints.passing("before_decided")
+        failpoints.passing("after_decided")
+        return decided
 
     async def next_due(self) -> datetime | None:
         """Return when the next slot of any schedule comes, or None while all are stopped."""
-        rows = await self._database.rows(
-            select(func.min(schedules.c.next_slot).label("next_slot")).where(schedules.c.active)
+        next_slot: datetime | None = await self._database.value(
+            select(func.min(schedules.c.next_slot)).where(schedules.c.active)
         )
-        next_slot: datetime | None = rows[0]["next_slot"]
         return next_slot
 
     @asynccontextmanager
@@ -73,30 +90,31 @@ class Slots:
             held = [slot_of(row) for row in (await connection.execute(statement)).mappings()]
             yield held
             if held:
-                keys = [(slot.schedule_id, slot.slot) for slot in held]
-                await connection.execute(
-                    update(slots)
-                    .where(tuple_(slots.c.schedule_id, slots.c.slot).in_(keys))
-                    .values(announced_at=func.now())
-                )
+                failpoints.passing("before_announced")
+                keys = {
+                    "schedule_ids": [slot.schedule_id for slot in held],
+                    "slots": [slot.slot for slot in held],
+                }
+                await connection.execute(_ANNOUNCED, keys)
+        if held:
+            failpoints.passing("after_announced")
 
     @asynccontextmanager
-    async def unannounced_stops(self) -> AsyncIterator[Sequence[Stop]]:
-        """Hold up to `AT_MOST` stops that are not announced yet, like `unannounced`."""
-        schedule = schedules.c
+    async def unannounced_cancellations(self) -> AsyncIterator[Sequence[Cancellation]]:
+        """Hold up to `AT_MOST` cancellations that are not announced yet, like `unannounced`."""
+        cancelled = cancellations.c
         statement = (
-            select(schedule.id, schedule.cancelled_up_to, schedule.stopped_at)
-            .where(schedule.stopped_at.is_not(None), schedule.stop_announced_at.is_(None))
-            .order_by(schedule.stopped_at)
+            select(cancellations)
+            .where(cancelled.announced_at.is_(None))
+            .order_by(cancelled.at)
             .limit(AT_MOST)
             .with_for_update(skip_locked=True)
         )
         async with self._database.begin() as connection:
-            held = [Stop(*row) for row in await connection.execute(statement)]
-            yield held
-            if held:
+            rows = (await connection.execute(statement)).mappings().all()
+            yield [cancellation_of(row) for row in rows]
+            if rows:
+                held = [row["id"] for row in rows]
                 await connection.execute(
-                    update(schedules)
-                    .where(schedule.id.in_([stop.schedule_id for stop in held]))
-                    .values(stop_announced_at=func.now())
+                    update(cancellations).where(cancelled.id.in_(held)).values(announced_at=func.now())
                 )

@@ -34,6 +34,11 @@ promos = Table(
     Column("text", Text, nullable=False),  # MarkdownV2 that has been checked
     Column("enabled", Boolean, nullable=False),
     Column("position", Integer, nullable=False),
+    Column("description", Text, nullable=False, server_default=""),
+    Column("format", Text, nullable=False, server_default="plain"),
+    Column("variables", JSONB, nullable=False, server_default="{}"),  # of the template, beside its title
+    CheckConstraint("format IN ('plain', 'markdown_v2')", name="promos_format"),
+    CheckConstraint("url ~ '^https://'", name="promos_url"),
     CheckConstraint("id ~ '^[a-z0-9_]{1,64}$'", name="promos_id"),
     CheckConstraint("payload ~ '^[A-Za-z0-9_-]{1,32}$'", name="promos_payload"),
     CheckConstraint("num_nonnulls(payload, url) = 1", name="promos_target"),
@@ -43,8 +48,10 @@ schedules = Table(
     "schedules",
     metadata,
     Column("id", Uuid, primary_key=True),
+    Column("name", Text, nullable=False, unique=True),  # the id is derived from it
     Column("bot", Text, nullable=False),
-    Column("interval_seconds", Float, nullable=False),
+    Column("interval_seconds", Float),
+    Column("cron", Text),
     Column("validity_seconds", Float, nullable=False),
     Column("time_zone", Text, nullable=False),
     Column("chat_ids", ARRAY(BigInteger), nullable=False),
@@ -56,30 +63,40 @@ schedules = Table(
     Column("last_run", DateTime(timezone=True)),  # the last slot that was posted
     Column("last_promo_id", Text),  # the rotation: whose turn it was, and where it stood
     Column("last_promo_position", Integer),
-    Column("stopped_at", DateTime(timezone=True)),
+    Column("paused_until", DateTime(timezone=True)),  # null from the first slot behind it on
     Column("cancelled_up_to", DateTime(timezone=True)),
-    Column("stop_announced_at", DateTime(timezone=True)),
     Column("edited_at", DateTime(timezone=True)),  # null: the default schedule still follows the settings
+    CheckConstraint("num_nonnulls(interval_seconds, cron) = 1", name="schedules_timing"),
     CheckConstraint("interval_seconds > 0", name="schedules_interval"),
     CheckConstraint("validity_seconds > 0", name="schedules_validity"),
     CheckConstraint("active = (next_slot IS NOT NULL)", name="schedules_active"),
     Index("schedules_due", "next_slot", postgresql_where=text("active")),
     Index("schedules_activated", "id", postgresql_where=text("active AND next_slot = activated_at")),
-    Index(
-        "schedules_stops_to_announce",
-        "stopped_at",
-        postgresql_where=text("stopped_at IS NOT NULL AND stop_announced_at IS NULL"),
-    ),
 )
 
-schedule_commands = Table(
-    "schedule_commands",
+commands = Table(
+    "commands",
     metadata,
     Column("cause", Uuid, primary_key=True),
     Column("command", Text, primary_key=True),
-    Column("schedule_id", Uuid, primary_key=True),
+    Column("subject", Text, primary_key=True),  # the schedule or promo that it was about
     Column("changed", Boolean, nullable=False),
     Column("at", DateTime(timezone=True), nullable=False),
+)
+
+cancellations = Table(
+    "cancellations",
+    metadata,
+    Column("id", Uuid, primary_key=True),  # of its event
+    Column("schedule_id", Uuid, nullable=False),
+    Column("promo_id", Text),  # null: whatever the schedule posts
+    Column("up_to", DateTime(timezone=True), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("at", DateTime(timezone=True), nullable=False),
+    Column("announced_at", DateTime(timezone=True)),  # null: what it says may not be on the stream yet
+    CheckConstraint("reason IN ('stopped', 'disabled')", name="cancellations_reason"),
+    Index("cancellations_to_announce", "at", postgresql_where=text("announced_at IS NULL")),
+    Index("cancellations_schedule", "schedule_id", "up_to"),
 )
 
 slots = Table(
@@ -99,6 +116,7 @@ slots = Table(
     Column("announced_at", DateTime(timezone=True)),  # null: what it says may not be on the stream yet
     CheckConstraint("(skipped IS NULL) = (promo_id IS NOT NULL)", name="slots_decision"),
     CheckConstraint("skipped IN ('missed', 'no_promo', 'no_chats', 'stopped')", name="slots_skipped"),
+    Index("slots_promo", "promo_id", "until", postgresql_where=text("promo_id IS NOT NULL")),
     Index("slots_to_announce", "decided_at", postgresql_where=text("announced_at IS NULL")),
 )
 

@@ -2,6 +2,7 @@
 
 from services.senders.api.auditing import audit
 from services.senders.api.campaigns import create_campaign, get_campaign
+from services.senders.api.chats import resolve_chat
 from services.senders.api.directory import Telling, directory
 from services.senders.api.messages import cancel_message, get_message, list_messages
 from services.senders.api.recipients import (
@@ -46,6 +47,7 @@ __all__ = [
     "list_suppressions",
     "list_templates",
     "put_recipient",
+    "resolve_chat",
     "tell_bounce",
     "tell_chat",
     "unlink_user",

@@ -23,6 +23,9 @@ from shared.bots import Bot
 from shared.markdown import bot_api_button
 from shared.telegram import ApiError, BotApi, Reason, classify
 
+CHAT_SECONDS = 3.0
+"""Whoever asks for a chat waits for it."""
+
 _ANSWERS: Mapping[Reason, Answer] = {
     Reason.BLOCKED: Refused("blocked", suppresses=True),
     Reason.KICKED: Refused("kicked", suppresses=True),
@@ -62,6 +65,14 @@ class TelegramChannel:
                 name: BotApi(bot.token.get_secret_value(), api_url, session) for name, bot in bots.items()
             }
             yield cls(known, seconds)
+
+    async def chat(self, bot: str, name: str) -> Mapping[str, Any]:
+        """Return the Chat that has an @name, as a bot sees it; KeyError for a bot of others.
+
+        What Telegram refuses or does not answer is raised as the Bot API client does.
+        """
+        found: Mapping[str, Any] = await self._bots[bot].call("getChat", chat_id=name, timeout=CHAT_SECONDS)
+        return found
 
     async def send(self, item: Outgoing) -> Answer:
         """Send or edit one message."""
