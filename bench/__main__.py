@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from bench import alerts, clicks, door, latency, machine, presses, resting, table, windows
+from bench import alerts, clicks, door, latency, machine, presses, resting, sizes, table, windows
 from bench.figures import Figure
 
 README = Path(__file__).with_name("README.md")
@@ -20,12 +20,13 @@ FIGURES: dict[str, Callable[[int], Awaitable[Figure]]] = {
     "presses": presses.measure,
     "door": door.measure,
     "clicks": clicks.measure,
+    "sizes": sizes.measure,
     "resting": resting.measure,
     "latency": latency.measure,
     "windows": windows.measure,
     "alerts": alerts.measure,
 }
-LONG = ("windows", "alerts", "door")
+LONG = ("windows", "alerts", "door", "sizes")
 """They take minutes each, for limits are kept in real time: measured when they are named."""
 BUSY = 1.0
 """A load average from which other programs disturb the figures."""

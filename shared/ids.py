@@ -2,6 +2,7 @@
 
 import base64
 from datetime import UTC, datetime
+from functools import lru_cache
 from hashlib import sha1
 from uuid import UUID
 
@@ -14,6 +15,7 @@ def derived(kind: str, *parts: object) -> UUID:
     return _uuid5("\x1f".join([kind, *words]))
 
 
+@lru_cache(maxsize=8192)
 def user_of_telegram(telegram_id: int) -> UUID:
     """Return Carillon's user id for somebody met through a bot: uuid5 of `telegram:<id>`."""
     return _uuid5(f"telegram:{telegram_id}")
