@@ -2,7 +2,7 @@
 
 import typer
 
-from carillon import audit, demo, dlq, keys, rebuild, template, up
+from carillon import audit, demo, dlq, keys, rebuild, template, up, webhook
 
 app = typer.Typer(
     help="Scheduled Telegram promos, counted presses, and notifications never lost, never doubled.",
@@ -17,6 +17,7 @@ app.command("rebuild")(rebuild.command)
 app.add_typer(dlq.app, name="dlq")
 app.add_typer(keys.app, name="keys")
 app.add_typer(template.app, name="template")
+app.add_typer(webhook.app, name="webhook")
 
 
 def main() -> None:

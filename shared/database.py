@@ -56,6 +56,21 @@ def driver_url(url: str) -> URL:
     return found
 
 
+_TRY_LOCK = text("SELECT pg_try_advisory_lock(hashtextextended(:name, 0))")
+
+
+class Lock:
+    """A lock that is held."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+
+    async def check(self) -> None:
+        """Make sure that the lock is still held; raises what a lost connection raises."""
+        with _naming_time_outs():
+            await self._connection.execute(text("SELECT 1"))
+
+
 class Database:
     """A pool of connections to one database."""
 
@@ -125,6 +140,23 @@ class Database:
         with _naming_time_outs():
             async with self._single.connect() as connection:
                 return (await connection.execute(statement, parameters)).rowcount
+
+    @asynccontextmanager
+    async def lock(self, name: str) -> AsyncIterator["Lock | None"]:
+        """Hold a lock that one replica has at a time while the context lasts; None when another has it.
+
+        It is the connection's: whoever dies, or loses the connection, has it no longer.
+        """
+        with _naming_time_outs():
+            async with self._single.connect() as connection:
+                if not (await connection.execute(_TRY_LOCK, {"name": name})).scalar():
+                    yield None
+                    return
+                try:
+                    yield Lock(connection)
+                finally:
+                    # The pool would keep the connection, and with it the lock.
+                    await connection.invalidate()
 
     async def reachable(self) -> bool:
         """Say whether the database answers, within a few seconds."""

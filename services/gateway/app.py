@@ -1,15 +1,25 @@
 """The composition root of gateway: what is opened, in which order, and who handles what."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
 import aiohttp
 from sqlalchemy.exc import SQLAlchemyError
 
 from services.gateway import handlers
-from services.gateway.api import Door, Redirects, Templates, Webhook, application, audit, serve
+from services.gateway.api import (
+    Door,
+    Intake,
+    Poller,
+    Redirects,
+    Templates,
+    Webhook,
+    application,
+    audit,
+    serve,
+)
 from services.gateway.bot import Commands, Hands, Menu, every_command, shipped_guides
 from services.gateway.domain.bots import DoorBot
 from services.gateway.domain.keys import Rate
@@ -56,7 +66,9 @@ async def app(settings: GatewaySettings, service: Service) -> AsyncIterator[None
         guides = Guides(database)
         await guides.ship(shipped_guides())
         await say_who_owns(users)
-        shown = menu(settings, bots, users, database, session)
+        apis = connected(settings, bots, session)
+        shown = Menu(every_command(), apis, users, PublishedCommands(database), utc_now)
+        intake = Intake(bus, utc_now)
         async with (
             in_background(service, "announcing", announcer.run),
             in_background(service, "menu", shown.settle),
@@ -71,17 +83,17 @@ async def app(settings: GatewaySettings, service: Service) -> AsyncIterator[None
                 application(
                     door(settings, bus, database, idempotency, bots, service),
                     Webhook(
-                        bus,
+                        intake,
                         bots,
                         allowed=settings.telegram_ip_allowlist,
                         trusted=settings.trusted_proxies,
-                        now=utc_now,
                     ),
                     Redirects(bus, bots, settings.links(), utc_now),
                 ),
                 settings.listen,
                 shared=settings.listen_shared,
             ),
+            polling(settings, apis, intake, database, service),
         ):
             yield
 
@@ -97,7 +109,18 @@ def door(
     """Return what the API needs."""
     rate = Rate(settings.api_per_second, settings.api_burst) if settings.api_per_second else None
     origins = frozenset(settings.cors_origins)
-    return Door(bus, Keys(database), idempotency, Templates(bus), bots, service, utc_now, rate, origins)
+    return Door(
+        bus,
+        Keys(database),
+        idempotency,
+        Templates(bus),
+        Guides(database),
+        bots,
+        service,
+        utc_now,
+        rate,
+        origins,
+    )
 
 
 def utc_now() -> datetime:
@@ -108,25 +131,38 @@ def utc_now() -> datetime:
 def doors(settings: GatewaySettings) -> dict[str, DoorBot]:
     """Return the bots as the webhook knows them."""
     return {
-        name: DoorBot(name, bot.id, bot.webhook_secret.get_secret_value().encode())
+        name: DoorBot(
+            name, bot.id, bot.webhook_secret.get_secret_value().encode() if bot.webhook_secret else None
+        )
         for name, bot in settings.bots().items()
-        if bot.webhook_secret is not None
     }
 
 
-def menu(
-    settings: GatewaySettings,
-    bots: Mapping[str, DoorBot],
-    users: Users,
-    database: Database,
-    session: aiohttp.ClientSession,
-) -> Menu:
-    """Return what keeps Telegram and the bots' commands together."""
-    apis = [
+def connected(
+    settings: GatewaySettings, bots: Mapping[str, DoorBot], session: aiohttp.ClientSession
+) -> list[tuple[DoorBot, BotApi]]:
+    """Return the bots with their ways to Telegram."""
+    return [
         (bots[name], BotApi(bot.token.get_secret_value(), settings.telegram_api_url, session))
         for name, bot in settings.bots().items()
     ]
-    return Menu(every_command(), apis, users, PublishedCommands(database), utc_now)
+
+
+@asynccontextmanager
+async def polling(
+    settings: GatewaySettings,
+    apis: Sequence[tuple[DoorBot, BotApi]],
+    intake: Intake,
+    database: Database,
+    service: Service,
+) -> AsyncIterator[None]:
+    """Poll for every bot while the context is open, where updates come so."""
+    async with AsyncExitStack() as stack:
+        if settings.telegram_receive == "polling":
+            for bot, api in apis:
+                poller = Poller(bot, api, intake, database)
+                await stack.enter_async_context(in_background(service, f"polling {bot.name}", poller.run))
+        yield
 
 
 @asynccontextmanager

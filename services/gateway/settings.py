@@ -2,7 +2,7 @@
 
 import ipaddress
 import re
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from pydantic_settings import NoDecode
@@ -44,7 +44,7 @@ def _people(value: tuple[int, ...]) -> tuple[int, ...]:
 
 
 class GatewaySettings(BotSettings, LinkSettings):
-    """The settings of gateway; every bot needs a webhook secret."""
+    """The settings of gateway; every bot that has a webhook needs a secret for it."""
 
     gateway_database_url: Annotated[str, AfterValidator(lambda url: check_url(url, "postgresql"))] = Field(
         description="a URL postgresql://role:password@host:port/database"
@@ -54,6 +54,8 @@ class GatewaySettings(BotSettings, LinkSettings):
     )
     listen_shared: bool = False
     """Let several processes of gateway listen on one address, on Linux: the kernel deals connections out."""
+    telegram_receive: Literal["webhook", "polling"] = "webhook"
+    """How updates come: Telegram calls us, or, where we have no public address, we ask Telegram."""
     telegram_ip_allowlist: Annotated[tuple[Network, ...], NoDecode, BeforeValidator(networks)] = ()
     """Where updates may come from; empty, from anywhere."""
     trusted_proxies: Annotated[tuple[Network, ...], NoDecode, BeforeValidator(networks)] = ()
@@ -77,7 +79,7 @@ class GatewaySettings(BotSettings, LinkSettings):
     @model_validator(mode="after")
     def _check_secrets(self) -> Self:
         for name, bot in self.bots().items():
-            if bot.webhook_secret is None:
+            if bot.webhook_secret is None and self.telegram_receive == "webhook":
                 several = bool(self.telegram_bots)
                 where = f"TELEGRAM_BOTS: bot '{name}' has no webhook_secret"
                 raise ValueError(

@@ -33,16 +33,26 @@ MATRIX = {
     ("GET", "/promo-log"): KeyRole.SERVICE,
     ("GET", "/clicks"): KeyRole.SERVICE,
     ("GET", "/clicks/stats"): KeyRole.SERVICE,
+    ("GET", "/clicks/posts"): KeyRole.SERVICE,
+    ("GET", "/clicks/series"): KeyRole.SERVICE,
+    ("PATCH", "/clicks/{click_id}"): KeyRole.SERVICE,
     ("GET", "/status"): KeyRole.SERVICE,
     ("GET", "/schedules"): KeyRole.SERVICE,
     ("POST", "/schedules/{schedule_id}/start"): KeyRole.ADMIN,
     ("POST", "/schedules/{schedule_id}/stop"): KeyRole.ADMIN,
+    ("GET", "/guides"): KeyRole.SERVICE,
+    ("POST", "/guides"): KeyRole.ADMIN,
+    ("GET", "/guides/{guide_id}"): KeyRole.SERVICE,
+    ("PATCH", "/guides/{guide_id}"): KeyRole.ADMIN,
 }
 
 
 def path_of(route: Route) -> str:
     """Return a path that the route matches."""
-    return "/".join(SOME_ID if part.startswith("{") else part for part in route.path.split("/"))
+    return "/".join(
+        "some_id" if part == "{guide_id}" else SOME_ID if part.startswith("{") else part
+        for part in route.path.split("/")
+    )
 
 
 def test_every_route_is_in_the_matrix() -> None:

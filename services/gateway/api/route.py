@@ -37,6 +37,7 @@ class Named:
 NAMED: Mapping[str, Named] = {
     "campaign_id": Named("campaign"),
     "click_id": Named("click"),
+    "guide_id": Named("guide", Slug),
     "message_id": Named("message"),
     "promo_id": Named("promo", Slug),
     "schedule_id": Named("schedule", Literal["default"] | UUID),

@@ -1,6 +1,6 @@
 """Every route of the API under /api/v1: each module declares its own, beside what answers it."""
 
-from services.gateway.api import campaigns, clicks, messages, reads, recipients, schedules, trial
+from services.gateway.api import campaigns, clicks, guides, messages, reads, recipients, schedules, trial
 from services.gateway.api.route import Route
 
 ROUTES: tuple[Route, ...] = (
@@ -11,4 +11,5 @@ ROUTES: tuple[Route, ...] = (
     *clicks.ROUTES,
     *reads.ROUTES,
     *schedules.ROUTES,
+    *guides.ROUTES,
 )

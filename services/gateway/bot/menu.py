@@ -43,9 +43,7 @@ class Menu:
 
     async def settle(self) -> None:
         """Do it for every bot; one that Telegram does not know holds up no other."""
-        async with asyncio.TaskGroup() as group:
-            for bot, api in self._bots:
-                group.create_task(self._settle(bot, api))
+        await asyncio.gather(*(self._settle(bot, api) for bot, api in self._bots))
 
     async def follow_roles(self) -> None:
         """Show people the commands of their role, whenever it changes, until cancelled."""

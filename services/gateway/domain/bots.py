@@ -9,5 +9,5 @@ class DoorBot:
 
     name: str
     id: int
-    secret: bytes = field(repr=False)
+    secret: bytes | None = field(repr=False)
     username: str | None = None

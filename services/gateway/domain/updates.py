@@ -16,6 +16,8 @@ KINDS = (
     "business_connection", "business_message", "edited_business_message", "deleted_business_messages",
     "chat_boost", "removed_chat_boost", "purchased_paid_media",
 )  # fmt: skip
+HANDLED = ("message", "edited_message", "channel_post", "callback_query", "my_chat_member")
+"""The kinds that Telegram is asked for; others, should they come, are stored and counted too."""
 OTHER = "other"
 
 _PRESS = re.compile(r"p1\.([A-Za-z0-9_-]{1,32})\.([A-Za-z0-9_-]{22})", re.ASCII)
