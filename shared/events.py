@@ -243,6 +243,8 @@ class MessageRequested(Event):
     not_before: AwareDatetime | None = None
     expires_at: AwareDatetime
     campaign_id: UUID | None = None
+    campaign_position: int | None = None
+    """Its place in the campaign's list, from which its id derives."""
     metadata: dict[str, JsonValue] = {}
 
     def subject(self) -> str:
@@ -362,18 +364,30 @@ class MessageAmbiguous(Outcome):
     state = State.AMBIGUOUS
 
 
+CampaignStatus = Literal["draft", "scheduled", "running", "paused", "done", "cancelled", "failed"]
+
+
 class CampaignChanged(Event):
-    """A campaign's state is another; id derived from (campaign, version)."""
+    """A campaign's state is another; id derived from (campaign, version).
+
+    The sums are those of the moment in which it was told, and final but for presses that settle a doubt.
+    """
 
     name = "campaign.changed"
     pattern = "campaigns.changed"
 
     campaign_id: UUID
     version: int
-    status: Literal["running", "paused", "cancelled", "done"]
+    status: CampaignStatus
     intended: int
     checksum: str
     """SHA-256 over what is sent and to whom, so that the list in senders' tables can be believed."""
+    reason: str | None = None
+    """Why it failed: a word of a bounded set (`empty`, `expired`, `nobody_reached`)."""
+    sent: int | None = None
+    failed: int | None = None
+    suppressed: int | None = None
+    ambiguous: int | None = None
 
 
 # --- updates --------------------------------------------------------------------------------------------
@@ -556,6 +570,11 @@ def update_id_of(bot_id: int, update_id: int) -> UUID:
 def update_handled_id(bot_id: int, update_id: int) -> UUID:
     """Return the id of what tells that an update is handled."""
     return ids.derived("update.handled", bot_id, update_id)
+
+
+def campaign_item_id(campaign_id: UUID, position: int) -> UUID:
+    """Return the id of the message to one entry of a campaign's list."""
+    return ids.derived("campaign.item", campaign_id, position)
 
 
 def outcome_id(delivery_id: UUID, attempt: int, kind: str) -> UUID:

@@ -8,7 +8,13 @@ import signal
 from typing import Literal
 
 Failpoint = Literal[
-    "before_claim", "after_claim", "after_call", "after_answer", "before_outcome", "before_ack"
+    "before_claim",
+    "after_claim",
+    "after_call",
+    "after_answer",
+    "before_outcome",
+    "before_ack",
+    "after_expansion",
 ]
 
 SchedulerFailpoint = Literal[

@@ -14,6 +14,7 @@ from shared.events import (
     Address,
     Body,
     Button,
+    CampaignStatus,
     Channel,
     ClickSource,
     Lane,
@@ -1103,8 +1104,21 @@ class CampaignRecipient(Value):
     variables: dict[str, Variable] = {}
 
 
+class Audience(Value):
+    """People of the directory: of these roles and this language, where given; those who may be reached."""
+
+    roles: tuple[str, ...] = ()
+    language: str | None = None
+    """As `en`, which takes in `en-GB`."""
+
+
 class CampaignView(Value):
-    """A campaign and its sums: intended = sent + failed + suppressed + ambiguous + pending."""
+    """A campaign and its sums: intended = sent + failed + suppressed + ambiguous + pending.
+
+    `status` is draft, scheduled, running, paused, done, cancelled or failed, and `reason` says why it failed.
+    Seconds count while it runs: `predicted_seconds` from the limits when it was started, `elapsed_seconds`
+    so far, `remaining_seconds` from both. `duplicates` are entries of its list that were somebody's second.
+    """
 
     id: UUID
     status: str
@@ -1115,22 +1129,47 @@ class CampaignView(Value):
     ambiguous: int
     pending: int
     created_at: AwareDatetime
+    title: str | None = None
+    reason: str | None = None
+    channels: tuple[Channel, ...] = ()
+    bot: str | None = None
+    template: str | None = None
+    audience: Audience | None = None
+    duplicates: int = 0
+    scheduled_at: AwareDatetime | None = None
+    started_at: AwareDatetime | None = None
+    ended_at: AwareDatetime | None = None
+    expires_at: AwareDatetime | None = None
+    predicted_seconds: float | None = None
+    elapsed_seconds: float | None = None
+    remaining_seconds: float | None = None
 
 
 class CreateCampaign(Query[CampaignView]):
-    """Send one message to a list; the same `campaign_id` twice is one campaign."""
+    """Send one message to a list or to an audience; the same `campaign_id` twice is one campaign.
+
+    It begins at once, or at `scheduled_at`, and is valid for three days from then unless `expires_at` says
+    otherwise; a `draft` begins when it is started. `variables` are everybody's, a recipient's own come before
+    them. `owner` is who may change it later.
+    """
 
     service = "senders"
     name = "create_campaign"
     reply = CampaignView
 
     campaign_id: UUID
+    title: str | None = Field(default=None, max_length=200)
     channels: tuple[Channel, ...] = ()
     bot: str | None = None
     template: str | None = None
     body: Body | None = None
-    expires_at: AwareDatetime
-    recipients: tuple[CampaignRecipient, ...] = Field(min_length=1, max_length=10_000)
+    variables: dict[str, Variable] = {}
+    expires_at: AwareDatetime | None = None
+    recipients: tuple[CampaignRecipient, ...] = Field(default=(), max_length=10_000)
+    audience: Audience | None = None
+    draft: bool = False
+    scheduled_at: AwareDatetime | None = None
+    owner: UUID | None = None
 
 
 class GetCampaign(Query[CampaignView]):
@@ -1143,6 +1182,135 @@ class GetCampaign(Query[CampaignView]):
     campaign_id: UUID
 
 
+class CampaignPage(Value):
+    """Campaigns, newest first; `cursor` asks for the next page, null at the end."""
+
+    items: tuple[CampaignView, ...]
+    cursor: str | None = None
+
+
+class ListCampaigns(Query[CampaignPage]):
+    """Ask for campaigns, of one status or of all."""
+
+    service = "senders"
+    name = "list_campaigns"
+    reply = CampaignPage
+
+    status: CampaignStatus | None = None
+    cursor: str | None = None
+    limit: int = Field(default=50, ge=1, le=200)
+
+
+class ListedRecipient(CampaignRecipient):
+    """An entry of a list, with the line on which it stands in its file."""
+
+    line: int
+
+
+class RecipientsAdded(Value):
+    """What became of a part of a list: entries that are new, and lines of those that are there already."""
+
+    added: int
+    duplicates: tuple[int, ...] = ()
+    intended: int
+
+
+class AddCampaignRecipients(Query[RecipientsAdded]):
+    """Add a part of a list to a draft; a part (`cause`) that comes again changes nothing.
+
+    Refused with 409 once the campaign has been started, with 422 when the list grows too long. `by` must be
+    the campaign's owner, where it is given.
+    """
+
+    service = "senders"
+    name = "add_campaign_recipients"
+    reply = RecipientsAdded
+
+    cause: UUID
+    campaign_id: UUID
+    recipients: tuple[ListedRecipient, ...] = Field(min_length=1, max_length=5000)
+    by: UUID | None = None
+
+
+class StartCampaign(Query[CampaignView]):
+    """Start a draft, now or at a time.
+
+    Refused with 409 when it has begun, with 422 when nobody is on its list.
+    """
+
+    service = "senders"
+    name = "start_campaign"
+    reply = CampaignView
+
+    cause: UUID
+    campaign_id: UUID
+    scheduled_at: AwareDatetime | None = None
+    by: UUID | None = None
+
+
+class PauseCampaign(Query[CampaignView]):
+    """Hold everything of a campaign that is unsent; refused with 409 when it does not run."""
+
+    service = "senders"
+    name = "pause_campaign"
+    reply = CampaignView
+
+    cause: UUID
+    campaign_id: UUID
+    by: UUID | None = None
+
+
+class ResumeCampaign(Query[CampaignView]):
+    """Let a paused campaign go on; refused with 409 when it has ended or never begun."""
+
+    service = "senders"
+    name = "resume_campaign"
+    reply = CampaignView
+
+    cause: UUID
+    campaign_id: UUID
+    by: UUID | None = None
+
+
+class CancelCampaign(Query[CampaignView]):
+    """End a campaign: nothing more of it is sent; refused with 409 when it has ended otherwise."""
+
+    service = "senders"
+    name = "cancel_campaign"
+    reply = CampaignView
+
+    cause: UUID
+    campaign_id: UUID
+    by: UUID | None = None
+
+
+class CampaignEstimate(Value):
+    """How long a campaign will take by the limits, to how many on which channel.
+
+    `unreachable` have no address, or want nothing. `expires_first` when the time that it is valid for will
+    not do.
+    """
+
+    recipients: int
+    channels: dict[Channel, int]
+    unreachable: int
+    seconds: float
+    expires_first: bool = False
+
+
+class EstimateCampaign(Query[CampaignEstimate]):
+    """Ask how long a campaign will take: one that is written down, or an audience over some channels."""
+
+    service = "senders"
+    name = "estimate_campaign"
+    reply = CampaignEstimate
+
+    campaign_id: UUID | None = None
+    audience: Audience | None = None
+    channels: tuple[Channel, ...] = ()
+    bot: str | None = None
+
+
 ALL: tuple[type[Query[Value]], ...] = (
     AuditScheduler, AuditClicks, AuditSenders, AuditGateway,
     StartSchedule, StopSchedule, PauseSchedule, CreateSchedule, EditSchedule, DeleteSchedule, GetSchedule,
@@ -1153,6 +1321,7 @@ ALL: tuple[type[Query[Value]], ...] = (
     PutRecipient,
     ForgetRecipient, LinkUser, UnlinkUser, AddPushSubscription, ListPushSubscriptions, DeletePushSubscription,
     TellChat, ListSuppressions, AddSuppression, LiftSuppression, TellBounce, UnsubscribeRecipient,
-    CreateCampaign, GetCampaign,
+    CreateCampaign, GetCampaign, ListCampaigns, AddCampaignRecipients, StartCampaign, PauseCampaign,
+    ResumeCampaign, CancelCampaign, EstimateCampaign,
 )  # type: ignore[assignment]  # fmt: skip  # Query is invariant in its reply; each member is a Query
 """Every query there is."""

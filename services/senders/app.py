@@ -1,7 +1,7 @@
 """The composition root of senders: what is opened, in which order, and who handles what."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -20,22 +20,29 @@ from services.senders.domain.limits import PRESETS, Limits
 from services.senders.domain.policy import Policy
 from services.senders.handlers.following import Redirects
 from services.senders.settings import SendersSettings
-from services.senders.store import Campaigns, Governor, Ledger, Recipients
+from services.senders.store import Audiences, Campaigns, Governor, Ledger, Recipients
 from shared import failpoints, metrics, telemetry
-from shared.bus import Bus, answering, on, on_dead_letter
+from shared.bus import Answering, Bus, answering, on, on_dead_letter
 from shared.database import Attempts, Database, is_unavailable
 from shared.events import ButtonClicked, Channel, MessageRequested, PromoCancelled, PromoDue
 from shared.ids import to_short
 from shared.links import Purpose
 from shared.queries import (
+    AddCampaignRecipients,
     AuditSenders,
+    CancelCampaign,
     CancelMessage,
     CreateCampaign,
+    EstimateCampaign,
     GetCampaign,
     GetMessage,
+    ListCampaigns,
     ListMessages,
     ListTemplates,
+    PauseCampaign,
     ResolveChat,
+    ResumeCampaign,
+    StartCampaign,
 )
 from shared.queues import Queues
 from shared.service import Service
@@ -70,7 +77,8 @@ async def app(settings: SendersSettings, service: Service) -> AsyncIterator[None
         ledger = Ledger(
             database, lease_seconds=settings.send_lease_seconds, hold_seconds=settings.send_hold_seconds
         )
-        recipients, campaigns = Recipients(database), Campaigns(database)
+        default_bot = next(iter(settings.bots()), None)
+        recipients, campaigns = Recipients(database), Campaigns(database, default_bot)
         announcer = handlers.Announcer(bus.publish, ledger, recipients, campaigns)
         desk = handlers.Desk(
             ledger=ledger,
@@ -82,11 +90,12 @@ async def app(settings: SendersSettings, service: Service) -> AsyncIterator[None
             limits=_limits(settings),
             policy=_policy(settings),
             publish=bus.publish,
-            default_bot=next(iter(settings.bots()), None),
+            default_bot=default_bot,
             redirects=_redirects(settings),
             unsubscribe_url=_unsubscribe_url(settings),
         )
-        await _answer(stack, bus, desk, campaigns, settings.push_http_hosts)
+        estimates = api.Estimates(Audiences(database, default_bot), desk.limits)
+        await _answer(stack, bus, desk, campaigns, estimates, settings.push_http_hosts)
         audit = answering(AuditSenders, lambda query: api.audit(query, database, bus.streams))
         await stack.enter_async_context(bus.answer(audit, is_unavailable=is_unavailable))
         rounds = asyncio.create_task(handlers.Rounds(desk, campaigns, announcer).run())
@@ -127,6 +136,7 @@ async def _answer(
     bus: Bus,
     desk: handlers.Desk,
     campaigns: Campaigns,
+    estimates: api.Estimates,
     http_hosts: tuple[str, ...],
 ) -> None:
     ledger, announcer = desk.ledger, desk.announcer
@@ -142,12 +152,28 @@ async def _answer(
             answering(ListMessages, lambda query: api.list_messages(query, ledger)),
             answering(CancelMessage, lambda command: api.cancel_message(command, ledger, announcer.outcome)),
             *api.directory(desk.recipients, tell, http_hosts),
-            answering(
-                CreateCampaign, lambda command: api.create_campaign(command, campaigns, desk.templates)
-            ),
-            answering(GetCampaign, lambda query: api.get_campaign(query, campaigns)),
+            *_campaign_answers(desk, campaigns, estimates),
             is_unavailable=is_unavailable,
         )
+    )
+
+
+def _campaign_answers(
+    desk: handlers.Desk, campaigns: Campaigns, estimates: api.Estimates
+) -> Sequence[Answering]:
+    return (
+        answering(
+            CreateCampaign,
+            lambda command: api.create_campaign(command, campaigns, desk.templates, estimates),
+        ),
+        answering(GetCampaign, lambda query: api.get_campaign(query, campaigns)),
+        answering(ListCampaigns, lambda query: api.list_campaigns(query, campaigns)),
+        answering(AddCampaignRecipients, lambda command: api.add_campaign_recipients(command, campaigns)),
+        answering(StartCampaign, lambda command: api.start_campaign(command, campaigns, estimates)),
+        answering(PauseCampaign, lambda command: api.pause_campaign(command, campaigns)),
+        answering(ResumeCampaign, lambda command: api.resume_campaign(command, campaigns)),
+        answering(CancelCampaign, lambda command: api.cancel_campaign(command, campaigns)),
+        answering(EstimateCampaign, lambda query: api.estimate_campaign(query, campaigns, estimates)),
     )
 
 

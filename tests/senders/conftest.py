@@ -18,6 +18,7 @@ from devstack.smtp import Inbox
 from devstack.telegram import Rules, Telegram
 from devstack.telegram.world import Bot as SimulatedBot
 from devstack.telegram.world import Chat, User
+from services.senders.api import Estimates
 from services.senders.app import TEMPLATES
 from services.senders.channels import Channel as Sender
 from services.senders.channels.email import EmailChannel
@@ -29,7 +30,7 @@ from services.senders.domain.limits import Limits
 from services.senders.domain.policy import Policy
 from services.senders.domain.requests import Request
 from services.senders.handlers import Announcer, Desk, Rounds, message_requested, promo_due
-from services.senders.store import Campaigns, Governor, Ledger, Recipients
+from services.senders.store import Audiences, Campaigns, Governor, Ledger, Recipients
 from shared.bots import Bot
 from shared.bus import Receipt
 from shared.database import Database
@@ -115,7 +116,8 @@ class House:
     def __post_init__(self) -> None:
         self.ledger = Ledger(self.database, lease_seconds=self.lease_seconds)
         self.recipients = Recipients(self.database)
-        self.campaigns = Campaigns(self.database)
+        self.campaigns = Campaigns(self.database, "default")
+        self.estimates = Estimates(Audiences(self.database, "default"), Limits())
         self.desk = self.replica()
 
     def replica(self, limits: Limits | None = None, **changes: Any) -> Desk:

@@ -25,13 +25,14 @@ def campaign(house: Any, count: int) -> CreateCampaign:
 
 
 class Stream:
-    """Takes what is published, and hands requests to the house, side by side, each of them twice."""
+    """Takes what is published, and hands requests to the house, some side by side, each of them twice."""
 
     def __init__(self, house: Any) -> None:
         self.house = house
         self.published = 0
         self.away_at = -1
         self.tasks: set[asyncio.Task[Any]] = set()
+        self.room = asyncio.Semaphore(8)
 
     async def publish(self, event: Event) -> None:
         """Take an event; the broker is away once, at the number that is set."""
@@ -40,9 +41,13 @@ class Stream:
             if self.published == self.away_at:
                 raise BusUnavailable("away")
             for _ in range(2):
-                self.tasks.add(asyncio.create_task(self.house.handle(event)))
+                self.tasks.add(asyncio.create_task(self._handle(event)))
         else:
             self.house.told.append(event)
+
+    async def _handle(self, event: MessageRequested) -> None:
+        async with self.room:
+            await self.house.handle(event)
 
 
 def on_a_stream(house: Any, limits: Limits | None = None) -> Stream:

@@ -126,7 +126,7 @@ async def test_a_campaign_is_made_once(house: Any) -> None:
     """The same campaign again is the same; another list or text under its id is refused with 409."""
     command = campaign(house)
     for _ in range(2):
-        view = await api.create_campaign(command, house.campaigns, house.desk.templates)
+        view = await api.create_campaign(command, house.campaigns, house.desk.templates, house.estimates)
         assert (view.intended, view.pending, view.status) == (3, 3, "running")
     for other in ({"body": {"text": "Other news"}}, {"recipients": command.recipients[:2]}):
         with pytest.raises(Refusal) as refused:
@@ -134,6 +134,7 @@ async def test_a_campaign_is_made_once(house: Any) -> None:
                 campaign(house, campaign_id=command.campaign_id, **other),
                 house.campaigns,
                 house.desk.templates,
+                house.estimates,
             )
         assert refused.value.status == 409
 
@@ -152,6 +153,6 @@ async def test_a_senseless_campaign_is_refused(house: Any, wrong: Any) -> None:
     """A campaign that cannot be sent is refused at once, and not written down."""
     command = campaign(house, **wrong)
     with pytest.raises(Refusal) as refused:
-        await api.create_campaign(command, house.campaigns, house.desk.templates)
+        await api.create_campaign(command, house.campaigns, house.desk.templates, house.estimates)
     assert refused.value.status == 422
     assert await house.campaigns.get(command.campaign_id) is None

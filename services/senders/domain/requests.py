@@ -19,6 +19,7 @@ from shared.events import (
     QuietHours,
     Value,
     Variable,
+    campaign_item_id,
 )
 from shared.ids import derived
 
@@ -40,6 +41,7 @@ class Request(Value):
     expires_at: AwareDatetime
     not_before: AwareDatetime | None = None
     campaign_id: UUID | None = None
+    campaign_position: int | None = None
     promo: PromoRef | None = None
     requested_at: datetime
 
@@ -57,6 +59,8 @@ class Request(Value):
     def of_message(cls, event: MessageRequested, default_chain: tuple[Channel, ...] = DEFAULT_CHAIN) -> Self:
         """Return the request of a MessageRequested."""
         fields = event.model_dump(exclude={"at", "channels", "metadata"})
+        if not _is_item(event):
+            fields["campaign_position"] = None
         return cls(**fields, channels=event.channels or default_chain, requested_at=event.at)
 
     @classmethod
@@ -86,6 +90,14 @@ def chain_of(order: Sequence[Channel]) -> tuple[Channel, ...]:
     return (*order, *(channel for channel in DEFAULT_CHAIN if channel not in order))
 
 
+def _is_item(event: MessageRequested) -> bool:
+    """Say whether a message is of a campaign's list: its id proves the place that it claims."""
+    campaign_id, position = event.campaign_id, event.campaign_position
+    if campaign_id is None or position is None:
+        return False
+    return event.id == campaign_item_id(campaign_id, position)
+
+
 class Delivery(Value):
     """A message over one channel, with what is known of it when its next attempt is due."""
 
@@ -99,6 +111,7 @@ class Delivery(Value):
     faults: int
     resent: bool
     cancelled: bool
+    paused: bool
     behind: int
     """How many first attempts to the same address have to start before this one."""
     trace: str | None

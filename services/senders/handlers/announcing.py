@@ -161,8 +161,13 @@ class Announcer:
                     campaign_id=row["id"],
                     version=row["version"],
                     status=row["status"],
-                    intended=row["intended"],
+                    intended=row["length"],
                     checksum=row["checksum"],
+                    reason=row["reason"],
+                    sent=row["sent"],
+                    failed=row["failed"],
+                    suppressed=row["suppressed"],
+                    ambiguous=row["ambiguous"],
                 )
             )
             await self._campaigns.announced(row["id"], row["version"])

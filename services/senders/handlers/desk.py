@@ -94,6 +94,9 @@ class Desk:
         prepared = await self._prepare(delivery)
         if isinstance(prepared, Finish):
             return await self._finish(delivery, delivery.attempt, prepared)
+        if delivery.paused:
+            await self.ledger.hold(delivery)
+            return None
         if isinstance(prepared, Again):
             await self.ledger.postpone(delivery, prepared.seconds, prepared.reason)
             return None

@@ -14,12 +14,13 @@ from services.senders.store import Bench, Campaigns, Expansion
 from shared import tasks, telemetry
 from shared.bus import BusUnavailable
 from shared.database import is_unavailable
-from shared.events import Address, Body, Channel, Lane, MessageRequested
-from shared.ids import derived
+from shared.events import Address, Body, Channel, Lane, MessageRequested, campaign_item_id
+from shared.failpoints import passing
 
 DUE_SECONDS = 0.1
 EXPAND_SECONDS = 0.4
 SLOW_SECONDS = 1.0
+MOVE_SECONDS = 0.6
 TIDY_SECONDS = 600.0
 AWAY_SECONDS = 2.0
 STOP_SECONDS = 35.0
@@ -55,6 +56,8 @@ class Rounds:
                 ("untold", self._untold, SLOW_SECONDS),
                 ("tidy", self._tidy, TIDY_SECONDS),
                 ("campaigns", self._expand, DUE_SECONDS),
+                ("lists", self._list, 0.0),
+                ("moves", self._move, MOVE_SECONDS),
             )
         ]
         try:
@@ -127,8 +130,6 @@ class Rounds:
         await self._announcer.migrations()
         while await self._desk.recipients.sweep(nobody=uuid4()):
             await asyncio.sleep(0)
-        await self._campaigns.end()
-        await self._announcer.campaigns()
 
     async def _tidy(self) -> None:
         """Drop what nobody will ask for again."""
@@ -139,32 +140,47 @@ class Rounds:
 
     async def _expand(self) -> None:
         """Publish the next part of a campaign's list, when the one before is nearly done."""
-        async with self._campaigns.expanding(CHUNK) as expansion:
-            if goes_on := expansion is not None and await self._has_room(expansion):
-                requests = [_item(expansion, row) for row in expansion.chunk]
-                await asyncio.gather(*(self._desk.publish(request) for request in requests))
-                await expansion.done()
-        if not goes_on:
+        expansion = await self._campaigns.expanding(CHUNK)
+        if expansion is None:
             await asyncio.sleep(EXPAND_SECONDS)
+        elif await self._has_room(expansion):
+            requests = [_item(expansion, row) for row in expansion.chunk]
+            await asyncio.gather(*(self._desk.publish(request) for request in requests))
+            passing("after_expansion")
+            await expansion.done()
+        else:
+            await expansion.leave()
+            await asyncio.sleep(EXPAND_SECONDS)
+
+    async def _list(self) -> None:
+        """List the next part of an audience whose campaign has begun."""
+        if not await self._campaigns.list_audience():
+            await asyncio.sleep(MOVE_SECONDS)
+
+    async def _move(self) -> None:
+        """Begin campaigns that are due, let go what was paused, suppress what was cancelled, sum up."""
+        await self._campaigns.begin_due()
+        await self._campaigns.free_held()
+        while ended := await self._campaigns.sweep():
+            await asyncio.gather(*(self._announcer.outcome(each) for each in ended))
+        await self._campaigns.fold()
+        await self._campaigns.end()
+        await self._announcer.campaigns()
 
     async def _has_room(self, expansion: Expansion) -> bool:
         """Say whether a campaign is expanded less than some minutes ahead: pause and cancel act at once."""
         campaign = expansion.campaign
         last = campaign["expanded"] - LAG
-        if last >= 0 and not await expansion.is_accepted(_item_id(campaign["id"], last)):
+        if last >= 0 and not await expansion.is_accepted(campaign_item_id(campaign["id"], last)):
             return False
         at_most = self._desk.limits.work_ahead(campaign["channels"])
         return await expansion.waiting(at_most) < at_most
 
 
-def _item_id(campaign_id: UUID, position: int) -> UUID:
-    return derived("campaign.item", campaign_id, position)
-
-
 def _item(expansion: Expansion, row: Mapping[Any, Any]) -> MessageRequested:
     campaign = expansion.campaign
     return MessageRequested(
-        id=_item_id(campaign["id"], row["position"]),
+        id=campaign_item_id(campaign["id"], row["position"]),
         at=datetime.now(UTC),
         lane=Lane.CAMPAIGN,
         channels=tuple(Channel(channel) for channel in campaign["channels"]),
@@ -172,10 +188,11 @@ def _item(expansion: Expansion, row: Mapping[Any, Any]) -> MessageRequested:
         address=Address.model_validate(row["address"]) if row["address"] else None,
         bot=campaign["bot"],
         template=campaign["template"],
-        variables=row["variables"],
+        variables={**campaign["variables"], **row["variables"]},
         body=Body.model_validate(campaign["body"]) if campaign["body"] else None,
         expires_at=campaign["expires_at"],
         campaign_id=campaign["id"],
+        campaign_position=row["position"],
     )
 
 

@@ -144,6 +144,10 @@ class Attempts(Book):
             faults=faults,
         )
 
+    async def hold(self, delivery: Delivery) -> None:
+        """Hold a delivery of a paused campaign; the rounds make it due when the campaign goes on."""
+        await self._database.execute(sql.HOLD, id=delivery.id, attempt=delivery.attempt)
+
     async def take_due(self, rooms: Mapping[Bench, int]) -> list[tuple[Bench, UUID]]:
         """Take what is due, as much as each bench has room for, the oldest first.
 
@@ -181,6 +185,7 @@ def _delivery(row: RowMapping) -> Delivery:
         faults=row["faults"],
         resent=row["resent"],
         cancelled=row["cancelled"],
+        paused=row["paused"],
         behind=row["behind"],
         trace=row["trace"],
     )

@@ -14,6 +14,7 @@ from sqlalchemy import RowMapping, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.senders.store.directory import Directory, alone, is_new, who_is
+from services.senders.store.lists import DIGEST
 from services.senders.store.suppressions import spellings
 from shared.events import Channel
 from shared.queries import ForgetRecipient
@@ -71,11 +72,19 @@ _STRIP_DELIVERIES = text("""
 _STRIP_HISTORY = text("""
     UPDATE delivery_history h SET provider_message_id = NULL FROM deliveries d
     WHERE d.id = h.delivery_id AND d.channel = 'push' AND d.message_id = ANY(CAST(:message_ids AS uuid[]))""")
-_STRIP_LISTS = text("""
-    UPDATE campaign_recipients SET user_id = :nobody, address = NULL, variables = '{}'
-    WHERE user_id = ANY(CAST(:user_ids AS uuid[]))
-       OR lower(address ->> 'email') = ANY(CAST(:emails AS text[]))
-       OR CAST(address ->> 'telegram_chat_id' AS bigint) = ANY(CAST(:chat_ids AS bigint[]))""")
+# A list's sum goes along, so that the list can still be seen to be whole.
+_STRIP_LISTS = text(f"""
+    WITH known AS (
+        SELECT campaign_id, position, {DIGEST} AS digest FROM campaign_recipients
+        WHERE user_id = ANY(CAST(:user_ids AS uuid[]))
+           OR lower(address ->> 'email') = ANY(CAST(:emails AS text[]))
+           OR CAST(address ->> 'telegram_chat_id' AS bigint) = ANY(CAST(:chat_ids AS bigint[]))),
+    stripped AS (
+        UPDATE campaign_recipients r SET user_id = :nobody, address = NULL, variables = '{{}}', key = NULL
+        FROM known WHERE r.campaign_id = known.campaign_id AND r.position = known.position
+        RETURNING r.campaign_id, r.position, r.user_id, r.address, r.variables, known.digest AS was),
+    changes AS (SELECT campaign_id, sum({DIGEST} - CAST(was AS numeric)) AS change FROM stripped GROUP BY 1)
+    UPDATE campaigns SET list_sum = list_sum + change FROM changes WHERE id = campaign_id""")  # noqa: S608 - constants
 _UNTOLD = text("SELECT * FROM forgotten_recipients WHERE NOT announced LIMIT 100")
 _TOLD = text("""
     UPDATE forgotten_recipients SET announced = true WHERE user_id = :user_id AND version = :version""")

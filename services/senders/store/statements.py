@@ -34,7 +34,9 @@ _COLUMNS = """
     OR EXISTS (SELECT 1 FROM promo_cancellations c
             WHERE m.lane = 'promo' AND c.schedule_id = CAST(m.request -> 'promo' ->> 'schedule_id' AS uuid)
               AND (c.promo_id IS NULL OR c.promo_id = m.request -> 'promo' ->> 'promo_id')
-              AND c.up_to >= CAST(m.request -> 'promo' ->> 'slot' AS timestamptz)) AS cancelled,
+              AND c.up_to >= CAST(m.request -> 'promo' ->> 'slot' AS timestamptz))
+    OR EXISTS (SELECT 1 FROM campaigns c WHERE c.id = m.campaign_id AND c.status = 'cancelled') AS cancelled,
+    EXISTS (SELECT 1 FROM campaigns c WHERE c.id = m.campaign_id AND c.status = 'paused') AS paused,
     (SELECT count(*) FROM (
         SELECT 1 FROM deliveries e
         WHERE e.queue = d.queue AND e.sequence < d.sequence
@@ -79,6 +81,12 @@ POSTPONE = text(f"""
     UPDATE deliveries SET due_at = {_IN_SECONDS}, reason = :reason, faults = faults + :faults,
            queue = CASE WHEN :faults > 0 THEN NULL ELSE queue END, updated_at = now()
     WHERE id = :id AND attempt = :attempt AND state = 'pending'""")  # noqa: S608 - a constant
+
+# Until its campaign goes on, or the message expires; those behind it need not wait for it.
+HOLD = text("""
+    UPDATE deliveries SET due_at = (SELECT expires_at FROM messages m WHERE m.id = message_id),
+           reason = 'campaign_paused', queue = NULL, updated_at = now()
+    WHERE id = :id AND attempt = :attempt AND state = 'pending'""")
 
 # Each lane of each channel has workers of its own; `rooms` says how many of them are free.
 TAKE_DUE = text("""

@@ -7,10 +7,13 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     DateTime,
+    Float,
     ForeignKey,
+    Identity,
     Index,
     Integer,
     MetaData,
+    Numeric,
     SmallInteger,
     Table,
     Text,
@@ -198,6 +201,11 @@ deliveries = Table(
     Index("deliveries_leased", "lease_until", postgresql_where=text("state = 'sending'")),
     Index("deliveries_doubtful", "updated_at", "id", postgresql_where=text("state = 'ambiguous'")),
     Index("deliveries_queue", "queue", "sequence", postgresql_where=text("queue IS NOT NULL")),
+    Index(
+        "deliveries_held",
+        "message_id",
+        postgresql_where=text("state = 'pending' AND reason = 'campaign_paused'"),
+    ),
     Index("deliveries_unannounced", "updated_at", postgresql_where=text("NOT announced")),
 )
 
@@ -227,19 +235,42 @@ campaigns = Table(
     metadata,
     Column("id", Uuid, primary_key=True),
     Column("status", Text, nullable=False),
+    Column("reason", Text),  # why it failed
     Column("version", Integer, nullable=False),
     Column("announced", Integer, nullable=False),
+    Column("title", Text),
     Column("channels", ARRAY(Text), nullable=False),
     Column("bot", Text),
     Column("template", Text),
     Column("body", JSONB),
-    Column("expires_at", _TIME, nullable=False),
-    Column("intended", Integer, nullable=False),
+    Column("variables", JSONB, nullable=False, server_default="{}"),  # everybody's
+    Column("audience", JSONB),
+    Column("owner", Uuid),
+    Column("expires_at", _TIME),  # null until it is started
+    Column("intended", Integer, nullable=False),  # how long its list is
+    Column("joined", Integer, nullable=False, server_default="0"),  # others' messages that name it
+    Column("duplicates", Integer, nullable=False, server_default="0"),
+    Column("list_sum", Numeric, nullable=False, server_default="0"),  # over the digests of its entries
+    Column("listing", Boolean, nullable=False, server_default=text("false")),  # its audience is being listed
+    Column("listed_to", Uuid),
     Column("expanded", Integer, nullable=False, server_default="0"),
     Column("looked_at", _TIME),  # when a round last asked whether it is to be expanded
-    Column("checksum", Text, nullable=False),
+    Column("leased_until", _TIME),  # until when others leave its expansion alone
+    Column("sweeping", Boolean, nullable=False, server_default=text("false")),  # cancelled, not yet swept
+    Column("checksum", Text, nullable=False),  # of the command that made it
     Column("created_at", _TIME, nullable=False, server_default=func.now()),
-    CheckConstraint("status IN ('running', 'paused', 'cancelled', 'done')", name="campaigns_status"),
+    Column("scheduled_at", _TIME),
+    Column("started_at", _TIME),
+    Column("ended_at", _TIME),
+    Column("running_since", _TIME),
+    Column("active_seconds", Float, nullable=False, server_default="0"),  # before `running_since`
+    Column("predicted_seconds", Float),
+    CheckConstraint(
+        "status IN ('draft', 'scheduled', 'running', 'paused', 'done', 'cancelled', 'failed')",
+        name="campaigns_status",
+    ),
+    Index("campaigns_newest", "created_at", "id"),
+    Index("campaigns_running", "looked_at", postgresql_where=text("status = 'running'")),
 )
 
 campaign_recipients = Table(
@@ -247,9 +278,37 @@ campaign_recipients = Table(
     metadata,
     Column("campaign_id", Uuid, ForeignKey("campaigns.id", ondelete="CASCADE"), primary_key=True),
     Column("position", Integer, primary_key=True),
+    Column("key", Uuid),  # the same for the same recipient
     Column("user_id", Uuid),
     Column("address", JSONB),
     Column("variables", JSONB, nullable=False),
+    Index("campaign_recipients_key", "campaign_id", "key", unique=True),
+)
+
+campaign_parts = Table(
+    "campaign_parts",
+    metadata,
+    Column("campaign_id", Uuid, ForeignKey("campaigns.id", ondelete="CASCADE"), primary_key=True),
+    Column("id", Uuid, primary_key=True),
+    Column("reply", JSONB, nullable=False),
+)
+
+# What has ended, by state: the sums, and the changes that are not yet in them, which a trigger writes.
+campaign_sums = Table(
+    "campaign_sums",
+    metadata,
+    Column("campaign_id", Uuid, primary_key=True),
+    Column("state", Text, primary_key=True),
+    Column("messages", Integer, nullable=False),
+)
+
+campaign_tallies = Table(
+    "campaign_tallies",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("campaign_id", Uuid, nullable=False),
+    Column("was", Text),
+    Column("is_now", Text),
 )
 
 bus_attempts = attempts_table(metadata)

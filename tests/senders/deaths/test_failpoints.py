@@ -37,7 +37,8 @@ ENDS: Mapping[tuple[str, Lane], tuple[str, int]] = {
 def test_every_place_is_visited() -> None:
     """There is a case for each lane at each place that has a name."""
     lanes = (Lane.TRANSACTIONAL, Lane.CAMPAIGN)
-    assert set(ENDS) == {(name, lane) for name in get_args(Failpoint) for lane in lanes}
+    places = set(get_args(Failpoint)) - {"after_expansion"}  # of a campaign, not of a message
+    assert set(ENDS) == {(name, lane) for name in places for lane in lanes}
 
 
 @pytest.mark.parametrize(("point", "lane"), ENDS, ids=str)
