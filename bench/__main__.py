@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from bench import alerts, clicks, door, latency, machine, presses, resting, sizes, table, windows
+from bench import alerts, clicks, door, latency, machine, pipeline, presses, resting, sizes, table, windows
 from bench.figures import Figure
 
 README = Path(__file__).with_name("README.md")
@@ -23,6 +23,7 @@ FIGURES: dict[str, Callable[[int], Awaitable[Figure]]] = {
     "sizes": sizes.measure,
     "resting": resting.measure,
     "latency": latency.measure,
+    "pipeline": pipeline.measure,
     "windows": windows.measure,
     "alerts": alerts.measure,
 }

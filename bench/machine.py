@@ -56,3 +56,19 @@ def processor_seconds(pid: int) -> float:
     """Return how long a process has computed, in user and in kernel mode."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def family(pid: int) -> float:
+    """Return how long a process and its children have computed, those that have ended included."""
+    seconds = 0.0
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdecimal():
+            try:
+                fields = (folder / "stat").read_text().rpartition(")")[2].split()
+            except OSError:
+                continue
+            if int(folder.name) == pid:
+                seconds += sum(int(ticks) for ticks in fields[11:15])
+            elif int(fields[1]) == pid:
+                seconds += sum(int(ticks) for ticks in fields[11:13])
+    return seconds / os.sysconf("SC_CLK_TCK")

@@ -41,9 +41,9 @@ _CLASSES: dict[str, type[Outcome]] = {
 }
 
 
-def outcome_of(row: RowMapping) -> Outcome:
-    """Return the event that tells how a delivery ended."""
-    request = Request.model_validate(row["request"])
+def outcome_of(row: RowMapping, request: Request | None = None) -> Outcome:
+    """Return the event that tells how a delivery ended; its row holds the request where it is not given."""
+    request = request or Request.model_validate(row["request"])
     kind = PromoPosted if request.promo and row["state"] == State.SENT else _CLASSES[row["state"]]
     goes_on = row["state"] in (State.FAILED, State.SUPPRESSED) and row["position"] + 1 < len(request.channels)
     return kind(
@@ -87,6 +87,10 @@ class Announcer:
         """Tell how a delivery ended, if that is not told yet."""
         if row := await self._ledger.outcome(delivery_id):
             await self._tell(row)
+
+    async def ended(self, row: RowMapping, request: Request) -> None:
+        """Tell how a delivery has just ended."""
+        await self._tell(row, request)
 
     async def outcomes(self, *, older_than: float) -> int:
         """Tell every outcome that a crash left untold; return how many."""
@@ -172,8 +176,8 @@ class Announcer:
             )
             await self._campaigns.announced(row["id"], row["version"])
 
-    async def _tell(self, row: RowMapping) -> None:
-        event = outcome_of(row)
+    async def _tell(self, row: RowMapping, request: Request | None = None) -> None:
+        event = outcome_of(row, request)
         await self._publish(event)
         if change := _chat_change(event):
             await self._publish(change)

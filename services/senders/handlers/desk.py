@@ -9,7 +9,7 @@ from uuid import UUID
 from services.senders.channels import Channel as Sender
 from services.senders.domain.limits import Limits
 from services.senders.domain.policy import Again, Circuit, Finish, Policy, decide, unforeseen
-from services.senders.domain.requests import Delivery
+from services.senders.domain.requests import Delivery, Request
 from services.senders.domain.sending import (
     Answer,
     Content,
@@ -67,11 +67,14 @@ class Desk:
         """What answers teach, for every replica."""
         return Lessons(self.governor, self.recipients, self.limits, self.policy)
 
-    async def send(self, delivery_id: UUID) -> None:
-        """Make the attempt that is due, and those on the channels that follow from it."""
+    async def send(self, delivery_id: UUID, request: Request | None = None) -> None:
+        """Make the attempt that is due, and those on the channels that follow from it.
+
+        `request` is what it is to say, where that is known.
+        """
         following: UUID | None = delivery_id
         while following is not None:
-            delivery = await self.ledger.load(following)
+            delivery = await self.ledger.load(following, request)
             if delivery is None:
                 return
             attributes = {"channel": delivery.channel, "lane": delivery.request.lane}
@@ -195,14 +198,14 @@ class Desk:
         return answers[-1]
 
     async def _finish(self, delivery: Delivery, attempt: int, end: Finish) -> UUID | None:
-        counts, following = await self.ledger.finish(delivery, attempt, end)
-        if not counts:
+        ended, following = await self.ledger.finish(delivery, attempt, end)
+        if ended is None:
             log.warning(
                 "answer_came_too_late", delivery_id=str(delivery.id), attempt=attempt, state=end.state
             )
             return None
         passing("before_outcome")
-        await self.announcer.outcome(delivery.id)
+        await self.announcer.ended(ended, delivery.request)
         return following
 
 

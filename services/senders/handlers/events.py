@@ -34,7 +34,7 @@ async def _request(request: Request, receipt: Receipt, desk: Desk, queues: Queue
         )
     if delivery_id is not None:
         metrics.MESSAGES_ENQUEUED.labels(priority=request.lane, channel=request.channels[0]).inc()
-        await desk.send(delivery_id)
+        await desk.send(delivery_id, request)
     passing("before_ack")
 
 

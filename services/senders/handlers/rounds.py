@@ -118,9 +118,9 @@ class Rounds:
             if isinstance(decision, Again):
                 await self._desk.ledger.wait(delivery, attempt, decision)
                 continue
-            counts, _ = await self._desk.ledger.finish(delivery, attempt, decision)
-            if counts:
-                await self._announcer.outcome(delivery.id)
+            ended, _ = await self._desk.ledger.finish(delivery, attempt, decision)
+            if ended:
+                await self._announcer.ended(ended, delivery.request)
 
     async def _untold(self) -> None:
         await self._announcer.outcomes(older_than=2.0)

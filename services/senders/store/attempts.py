@@ -1,6 +1,8 @@
 """The attempts at a delivery: accepted, claimed before the send, answered after it."""
 
 from collections.abc import Mapping, Sequence
+from operator import itemgetter
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import RowMapping
@@ -9,16 +11,26 @@ from services.senders.domain.policy import LANE_RANK, Again, Finish
 from services.senders.domain.requests import Delivery, Request
 from services.senders.store import statements as sql
 from services.senders.store.book import Book
+from services.senders.store.gathering import Gathering, columns
+from shared.database import Database
 from shared.events import Channel, Lane, State
 from shared.ids import delivery_of
 
 Bench = tuple[Channel, Lane]
 """Who works side by side: a lane of a channel has workers of its own."""
+Row = Mapping[str, Any]
 LANES = {rank: lane for lane, rank in LANE_RANK.items()}
 
 
 class Attempts(Book):
-    """The part of the ledger that an attempt is written in."""
+    """The part of the ledger that an attempt is written in; what several ask at once is one statement."""
+
+    def __init__(self, database: Database, *, lease_seconds: float, hold_seconds: float = 15.0) -> None:
+        super().__init__(database, lease_seconds=lease_seconds, hold_seconds=hold_seconds)
+        self._accepting = Gathering("accept", self._accept_all, itemgetter("ids"))
+        self._loading = Gathering("load", self._load_all, lambda delivery_id: delivery_id)
+        self._claiming = Gathering("claim", self._claim_all, itemgetter("ids"))
+        self._finishing = Gathering("finish", self._finish_all, itemgetter("ids"))
 
     async def accept(
         self,
@@ -35,25 +47,9 @@ class Attempts(Book):
         `sequence` its place in the stream: first attempts to one address are made in that order.
         """
         delivery_id = delivery_of(request.id, request.channels[0])
+        if await self._accepting.one(_acceptance(request, delivery_id, trace, sequence)):
+            return None if request.not_before else delivery_id
         async with self._database.begin() as connection:
-            is_new = await connection.execute(
-                sql.ADD_MESSAGE,
-                {
-                    "id": request.id,
-                    "lane": request.lane,
-                    "user_id": request.user_id,
-                    "template": request.template,
-                    "campaign_id": request.campaign_id,
-                    "request": request.model_dump_json(),
-                    "expires_at": request.expires_at,
-                    "trace": trace,
-                },
-            )
-            if is_new.first():
-                await self._add_delivery(
-                    connection, request, 0, not_before=request.not_before, sequence=sequence
-                )
-                return None if request.not_before else delivery_id
             taken = self._hold({"message_id": request.id})
             if replay and (revived := (await connection.execute(sql.REVIVE, taken)).scalar()):
                 return UUID(str(revived))
@@ -62,10 +58,13 @@ class Attempts(Book):
             resumed = (await connection.execute(sql.RESUME, taken)).scalar()
             return UUID(str(resumed)) if resumed else None
 
-    async def load(self, delivery_id: UUID) -> Delivery | None:
-        """Return a delivery that waits for an attempt, or None when it does not wait (any more)."""
-        row = await self._database.row(sql.LOAD, id=delivery_id)
-        return _delivery(row) if row else None
+    async def load(self, delivery_id: UUID, request: Request | None = None) -> Delivery | None:
+        """Return a delivery that waits for an attempt, or None when it does not wait (any more).
+
+        Its `request`, where it is known, need not be read again.
+        """
+        row = await self._loading.one(delivery_id)
+        return _delivery(row, request) if row else None
 
     async def claim(
         self, delivery: Delivery, *, bot: str | None, chat_id: int | None, keys: Sequence[str] = ()
@@ -75,45 +74,35 @@ class Attempts(Book):
         None also while one of the limits' `keys` is paused. Committed before the send is attempted: what is
         found claimed with its lease over may have been sent.
         """
-        attempt: int | None = await self._database.value(
-            sql.CLAIM,
-            id=delivery.id,
-            attempt=delivery.attempt,
-            lease=self._lease_seconds,
-            bot=bot,
-            chat_id=chat_id,
-            keys=list(keys),
-        )
-        return attempt
+        claim = {
+            "ids": delivery.id, "attempts": delivery.attempt, "bots": bot, "chat_ids": chat_id, "keys": keys,
+        }  # fmt: skip
+        return await self._claiming.one(claim)
 
     async def release(self, delivery: Delivery, attempt: int) -> None:
         """Give a claim back under which nothing was sent; the delivery is due at once."""
         await self._database.execute(sql.RELEASE, id=delivery.id, attempt=attempt)
 
-    async def finish(self, delivery: Delivery, attempt: int, end: Finish) -> tuple[bool, UUID | None]:
+    async def finish(
+        self, delivery: Delivery, attempt: int, end: Finish
+    ) -> tuple[RowMapping | None, UUID | None]:
         """End a delivery, and open the next one of its chain if that goes on.
 
-        Return whether this attempt was still the one that counts (a process that was stopped and wakes
+        Return its row if this attempt was still the one that counts (a process that was stopped and wakes
         up later overwrites nothing), and the next delivery's id.
         """
+        ending = {
+            "ids": delivery.id, "attempts": attempt, "states": end.state, "reasons": end.reason,
+            "provider_message_ids": end.provider_message_id,
+        }  # fmt: skip
+        if not (end.chain_goes_on and delivery.next_channel):
+            return await self._finishing.one(ending), None
         async with self._database.begin() as connection:
-            written = await connection.execute(
-                sql.FINISH,
-                {
-                    "id": delivery.id,
-                    "attempt": attempt,
-                    "state": end.state,
-                    "reason": end.reason,
-                    "provider_message_id": end.provider_message_id,
-                },
-            )
-            if not written.first():
-                return False, None
-            await self._note(connection, delivery.id, attempt, end.state, end.reason, end.provider_message_id)
-            if not (end.chain_goes_on and delivery.next_channel):
-                return True, None
+            ended = (await connection.execute(sql.FINISH, columns([ending]))).mappings().first()
+            if ended is None:
+                return None, None
             await self._add_delivery(connection, delivery.request, delivery.position + 1)
-            return True, delivery_of(delivery.request.id, delivery.next_channel)
+        return ended, delivery_of(delivery.request.id, delivery.next_channel)
 
     async def wait(self, delivery: Delivery, attempt: int, again: Again) -> None:
         """Let a claimed delivery wait for its next attempt."""
@@ -172,11 +161,58 @@ class Attempts(Book):
         rows = await self._database.rows(sql.ABANDONED, limit=limit)
         return [(_delivery(row), row["attempt"]) for row in rows]
 
+    async def _accept_all(self, acceptances: Sequence[Row]) -> list[bool]:
+        parameters = self._hold(columns(_ordered(acceptances)))
+        added = {row["id"] for row in await self._database.rows(sql.ACCEPT, **parameters)}
+        return [each["ids"] in added for each in acceptances]
 
-def _delivery(row: RowMapping) -> Delivery:
+    async def _load_all(self, ids: Sequence[UUID]) -> list[RowMapping | None]:
+        found = {row["id"]: row for row in await self._database.rows(sql.LOAD, ids=list(ids))}
+        return [found.get(each) for each in ids]
+
+    async def _claim_all(self, claims: Sequence[Row]) -> list[int | None]:
+        asked = columns(_ordered(claims))
+        pairs = [(each["ids"], key) for each in claims for key in each["keys"]]
+        parameters = asked | {"of": [each for each, _ in pairs], "keys": [key for _, key in pairs]}
+        rows = await self._database.rows(sql.CLAIM, **parameters, lease=self._lease_seconds)
+        claimed = {row["id"]: row["attempt"] for row in rows}
+        return [claimed.get(each["ids"]) for each in claims]
+
+    async def _finish_all(self, endings: Sequence[Row]) -> list[RowMapping | None]:
+        rows = await self._database.rows(sql.FINISH, **columns(_ordered(endings)))
+        ended = {row["id"]: row for row in rows}
+        return [ended.get(each["ids"]) for each in endings]
+
+
+def _ordered(rows: Sequence[Row]) -> Sequence[Row]:
+    """Return rows in the order in which everybody locks them."""
+    return sorted(rows, key=itemgetter("ids"))
+
+
+def _acceptance(request: Request, delivery_id: UUID, trace: str | None, sequence: int | None) -> Row:
+    in_turn = sequence is not None and request.not_before is None
+    return {
+        "ids": request.id,
+        "lanes": request.lane,
+        "user_ids": request.user_id,
+        "templates": request.template,
+        "campaign_ids": request.campaign_id,
+        "requests": request.model_dump_json(),
+        "expiries": request.expires_at,
+        "traces": trace,
+        "delivery_ids": delivery_id,
+        "channels": request.channels[0],
+        "ranks": LANE_RANK[request.lane],
+        "queues": request.queue if in_turn else None,
+        "sequences": sequence,
+        "not_befores": request.not_before,
+    }
+
+
+def _delivery(row: RowMapping, request: Request | None = None) -> Delivery:
     return Delivery(
         id=row["id"],
-        request=Request.model_validate(row["request"]),
+        request=request or Request.model_validate(row["request"]),
         channel=Channel(row["channel"]),
         position=row["position"],
         attempt=row["attempt"],

@@ -1,6 +1,5 @@
 """What every part of the ledger shares: database and times, and how a row and its history are written."""
 
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -26,15 +25,7 @@ class Book:
         self._lease_seconds = lease_seconds
         self._hold_seconds = hold_seconds
 
-    async def _add_delivery(
-        self,
-        connection: AsyncConnection,
-        request: Request,
-        position: int,
-        *,
-        not_before: datetime | None = None,
-        sequence: int | None = None,
-    ) -> None:
+    async def _add_delivery(self, connection: AsyncConnection, request: Request, position: int) -> None:
         channel = request.channels[position]
         await connection.execute(
             sql.ADD_DELIVERY,
@@ -45,10 +36,6 @@ class Book:
                     "channel": channel,
                     "position": position,
                     "lane_rank": LANE_RANK[request.lane],
-                    "queue": request.queue if sequence is not None and not_before is None else None,
-                    "sequence": sequence,
-                    "not_before": not_before,
-                    "expires_at": request.expires_at,
                 }
             ),
         )

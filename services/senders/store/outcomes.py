@@ -8,11 +8,17 @@ from sqlalchemy import RowMapping
 
 from services.senders.store import statements as sql
 from services.senders.store.book import Book
+from services.senders.store.gathering import Gathering
+from shared.database import Database
 from shared.topology import DURABLES
 
 
 class Outcomes(Book):
     """The part of the ledger that is told and asked about."""
+
+    def __init__(self, database: Database, *, lease_seconds: float, hold_seconds: float = 15.0) -> None:
+        super().__init__(database, lease_seconds=lease_seconds, hold_seconds=hold_seconds)
+        self._announcing = Gathering("announced", self._announced_all, lambda told: told)
 
     async def unannounced(self, *, older_than: float, limit: int = 200) -> Sequence[RowMapping]:
         """Return ended deliveries whose outcome may not have been published."""
@@ -24,7 +30,7 @@ class Outcomes(Book):
 
     async def announced(self, delivery_id: UUID, state: str, attempt: int) -> None:
         """Note that the outcome of this state and attempt is published."""
-        await self._database.execute(sql.ANNOUNCED, id=delivery_id, state=state, attempt=attempt)
+        await self._announcing.one((delivery_id, state, attempt))
 
     async def in_doubt(
         self, limit: int, *, campaign_id: UUID | None = None, before: tuple[datetime, UUID] | None = None
@@ -49,3 +55,9 @@ class Outcomes(Book):
             deliveries = (await connection.execute(sql.DELIVERIES, {"id": message_id})).mappings().all()
             history = (await connection.execute(sql.HISTORY, {"id": message_id})).mappings().all()
             return found, deliveries, history
+
+    async def _announced_all(self, told: Sequence[tuple[UUID, str, int]]) -> list[None]:
+        ids, states, attempts = zip(*sorted(told), strict=True)
+        parameters = {"ids": list(ids), "states": list(states), "attempts": list(attempts)}
+        await self._database.execute(sql.ANNOUNCED, **parameters)
+        return [None] * len(told)

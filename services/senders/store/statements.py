@@ -2,17 +2,34 @@
 
 from sqlalchemy import text
 
-ADD_MESSAGE = text("""
-    INSERT INTO messages (id, lane, user_id, template, campaign_id, request, expires_at, trace)
-    VALUES (:id, :lane, :user_id, :template, :campaign_id, CAST(:request AS jsonb), :expires_at, :trace)
-    ON CONFLICT (id) DO NOTHING RETURNING id""")
-
 # A new delivery is held by whoever adds it: the poller takes it only when that process is gone.
+ACCEPT = text("""
+    WITH asked AS (
+        SELECT * FROM unnest(
+            CAST(:ids AS uuid[]), CAST(:lanes AS text[]), CAST(:user_ids AS uuid[]),
+            CAST(:templates AS text[]), CAST(:campaign_ids AS uuid[]), CAST(:requests AS text[]),
+            CAST(:expiries AS timestamptz[]), CAST(:traces AS text[]), CAST(:delivery_ids AS uuid[]),
+            CAST(:channels AS text[]), CAST(:ranks AS smallint[]), CAST(:queues AS uuid[]),
+            CAST(:sequences AS bigint[]), CAST(:not_befores AS timestamptz[]))
+        AS asked(id, lane, user_id, template, campaign_id, request, expires_at, trace, delivery_id, channel,
+                 lane_rank, queue, sequence, not_before)),
+    added AS (
+        INSERT INTO messages (id, lane, user_id, template, campaign_id, request, expires_at, trace)
+        SELECT id, lane, user_id, template, campaign_id, CAST(request AS jsonb), expires_at, trace FROM asked
+        ON CONFLICT (id) DO NOTHING RETURNING id),
+    opened AS (
+        INSERT INTO deliveries (id, message_id, channel, position, lane_rank, queue, sequence, state, due_at)
+        SELECT delivery_id, id, channel, 0, lane_rank, queue, sequence, 'pending',
+               CASE WHEN not_before IS NULL THEN now() + make_interval(secs => :hold)
+               ELSE least(not_before, expires_at) END
+        FROM asked JOIN added USING (id)
+        ON CONFLICT (id) DO NOTHING)
+    SELECT id FROM added""")
+
 ADD_DELIVERY = text("""
-    INSERT INTO deliveries (id, message_id, channel, position, lane_rank, queue, sequence, state, due_at)
-    VALUES (:id, :message_id, :channel, :position, :lane_rank, :queue, :sequence, 'pending',
-            CASE WHEN CAST(:not_before AS timestamptz) IS NULL THEN now() + make_interval(secs => :hold)
-            ELSE least(CAST(:not_before AS timestamptz), CAST(:expires_at AS timestamptz)) END)
+    INSERT INTO deliveries (id, message_id, channel, position, lane_rank, state, due_at)
+    VALUES (:id, :message_id, :channel, :position, :lane_rank, 'pending',
+            now() + make_interval(secs => :hold))
     ON CONFLICT (id) DO NOTHING""")
 
 # What came before and was never attempted: its handler failed or died, and this one goes on.
@@ -45,16 +62,24 @@ _COLUMNS = """
 
 LOAD = text(f"""
     SELECT {_COLUMNS} FROM deliveries d JOIN messages m ON m.id = d.message_id
-    WHERE d.id = :id AND d.state = 'pending'""")  # noqa: S608 - a constant
+    WHERE d.id = ANY(CAST(:ids AS uuid[])) AND d.state = 'pending'""")  # noqa: S608 - a constant
 
 # Nobody starts while a limit of his is paused, though his slot was reserved before the pause.
 CLAIM = text("""
-    UPDATE deliveries SET state = 'sending', attempt = attempt + 1, bot = :bot, chat_id = :chat_id,
-           lease_until = now() + make_interval(secs => :lease), updated_at = now()
-    WHERE id = :id AND state = 'pending' AND attempt = :attempt
-      AND NOT EXISTS (SELECT 1 FROM governor
-                      WHERE key = ANY(CAST(:keys AS text[])) AND paused_until > clock_timestamp())
-    RETURNING attempt""")
+    WITH asked AS (
+        SELECT * FROM unnest(
+            CAST(:ids AS uuid[]), CAST(:attempts AS int[]), CAST(:bots AS text[]),
+            CAST(:chat_ids AS bigint[]))
+        AS asked(id, attempt, bot, chat_id)),
+    paused AS (
+        SELECT k.id FROM unnest(CAST(:of AS uuid[]), CAST(:keys AS text[])) AS k(id, key)
+        JOIN governor g USING (key) WHERE g.paused_until > clock_timestamp())
+    UPDATE deliveries d SET state = 'sending', attempt = d.attempt + 1, bot = asked.bot,
+           chat_id = asked.chat_id, lease_until = now() + make_interval(secs => :lease), updated_at = now()
+    FROM asked
+    WHERE d.id = asked.id AND d.state = 'pending' AND d.attempt = asked.attempt
+      AND NOT EXISTS (SELECT 1 FROM paused WHERE paused.id = d.id)
+    RETURNING d.id, d.attempt""")
 
 # Nothing was sent under this number: the next claim takes it again.
 RELEASE = text("""
@@ -63,9 +88,23 @@ RELEASE = text("""
     WHERE id = :id AND state = 'sending' AND attempt = :attempt""")
 
 FINISH = text("""
-    UPDATE deliveries SET state = :state, reason = :reason, provider_message_id = :provider_message_id,
-           lease_until = NULL, queue = NULL, announced = false, updated_at = now()
-    WHERE id = :id AND attempt = :attempt AND state IN ('pending', 'sending') RETURNING id""")
+    WITH asked AS (
+        SELECT * FROM unnest(
+            CAST(:ids AS uuid[]), CAST(:attempts AS int[]), CAST(:states AS text[]),
+            CAST(:reasons AS text[]), CAST(:provider_message_ids AS text[]))
+        AS asked(id, attempt, state, reason, provider_message_id)),
+    ended AS (
+        UPDATE deliveries d SET state = asked.state, reason = asked.reason, lease_until = NULL, queue = NULL,
+               provider_message_id = asked.provider_message_id, announced = false, updated_at = now()
+        FROM asked
+        WHERE d.id = asked.id AND d.attempt = asked.attempt AND d.state IN ('pending', 'sending')
+        RETURNING d.id, d.message_id, d.channel, d.position, d.state, d.attempt, d.reason,
+                  d.provider_message_id, d.bot, d.chat_id, d.resent),
+    noted AS (
+        INSERT INTO delivery_history (delivery_id, attempt, state, reason, provider_message_id)
+        SELECT id, attempt, state, reason, provider_message_id FROM ended
+        ON CONFLICT (delivery_id, attempt, state) DO NOTHING)
+    SELECT * FROM ended""")
 
 # A wait ends when the message expires: then it is time to say so.
 _IN_SECONDS = """least(now() + make_interval(secs => :seconds),
@@ -116,8 +155,13 @@ UNANNOUNCED = text(f"""
 
 OUTCOME = text(f"{_OUTCOME} WHERE d.id = :id AND NOT d.announced")
 
+# Told twice is told once: what a crash of the server forgets of this needs no fsync.
 ANNOUNCED = text("""
-    UPDATE deliveries SET announced = true WHERE id = :id AND state = :state AND attempt = :attempt""")
+    WITH moment AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true))
+    UPDATE deliveries d SET announced = true
+    FROM unnest(CAST(:ids AS uuid[]), CAST(:states AS text[]), CAST(:attempts AS int[]))
+         AS told(id, state, attempt), moment
+    WHERE d.id = told.id AND d.state = told.state AND d.attempt = told.attempt""")
 
 # A press may come before anybody has noticed that the send is in doubt, and before it is sent once more.
 SETTLE = text("""
