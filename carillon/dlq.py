@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-import orjson
 import typer
 
 from carillon.output import console, fail, print_json, print_table
@@ -70,7 +69,7 @@ def show(number: NumberArgument, stack: StackOption = None, json: JsonOption = F
     if not letters:
         fail(f"there is no dead letter {number}", code=1)
     [letter] = letters
-    whole = {**summary(letter), "payload": _payload(letter)}
+    whole = {**summary(letter), "payload": letter.said()}
     if json:
         print_json(whole)
         return
@@ -122,7 +121,7 @@ def summary(letter: DeadLetter) -> dict[str, Any]:
         "origin": letter.origin,
         "trace_id": letter.trace_id,
         "died_at": letter.died_at,
-        "expired": _expired(letter),
+        "expired": letter.has_expired(datetime.now(UTC)),
     }
 
 
@@ -164,28 +163,10 @@ async def _apply(system: System, which: Which, action: str) -> list[DeadLetter]:
 
 
 def _report(word: str, letters: list[DeadLetter], *, json: bool) -> None:
-    expired = sum(_expired(letter) for letter in letters)
+    expired = sum(letter.has_expired(datetime.now(UTC)) for letter in letters)
     if json:
         print_json({word: [summary(letter) for letter in letters], "expired": expired})
         return
     console.print(f"{len(letters)} {word}.")
     if expired and word == "replayed":
         console.print(f"{expired} of them had expired: they end as suppressed (expired).")
-
-
-def _expired(letter: DeadLetter) -> bool:
-    payload = _payload(letter)
-    if not isinstance(payload, dict):
-        return False
-    try:
-        until = datetime.fromisoformat(str(payload.get("expires_at") or payload.get("until")))
-    except ValueError:
-        return False
-    return until.tzinfo is not None and until < datetime.now(UTC)
-
-
-def _payload(letter: DeadLetter) -> Any:
-    try:
-        return orjson.loads(letter.payload)
-    except orjson.JSONDecodeError:
-        return letter.payload.decode("utf-8", "backslashreplace")

@@ -8,9 +8,11 @@ those that somebody gave up, so that an audit can account for them.
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID
 
 import nats.js.errors
+import orjson
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.js.api import RawStreamMsg
@@ -56,6 +58,24 @@ class DeadLetter:
             return UUID(self.event_key)
         except ValueError:
             return None
+
+    def said(self) -> Any:
+        """Return the payload: its JSON, or text where it is none."""
+        try:
+            return orjson.loads(self.payload)
+        except orjson.JSONDecodeError:
+            return self.payload.decode("utf-8", "backslashreplace")
+
+    def has_expired(self, now: datetime) -> bool:
+        """Say whether what it asks for is past its deadline: replayed, it ends as suppressed."""
+        said = self.said()
+        if not isinstance(said, dict):
+            return False
+        try:
+            until = datetime.fromisoformat(str(said.get("expires_at") or said.get("until")))
+        except ValueError:
+            return False
+        return until.tzinfo is not None and until < now
 
     @classmethod
     def read(cls, number: int, message: Msg | RawStreamMsg, died_at: datetime | None = None) -> "DeadLetter":
@@ -111,9 +131,9 @@ class DeadLetters:
         except TooLarge:
             await self._publisher.publish(subject, b"", {**headers, BODY_LEFT: "1"})
 
-    async def all(self) -> AsyncIterator[DeadLetter]:
-        """Yield every open dead letter, oldest first."""
-        number = 1
+    async def all(self, after: int = 0) -> AsyncIterator[DeadLetter]:
+        """Yield every open dead letter behind a number, oldest first."""
+        number = after + 1
         while True:
             try:
                 message = await self._stream.get_msg(STREAM, seq=number, subject="dlq.>", next=True)

@@ -8,7 +8,8 @@ import aiohttp
 import pytest
 from sqlalchemy import text
 
-from services.gateway.api.routes import ROUTES, Route
+from services.gateway.api.route import PLACEHOLDER, Route
+from services.gateway.api.routes import ROUTES
 from services.gateway.app import app
 from services.gateway.domain.keys import Rate
 from services.gateway.domain.roles import KeyRole
@@ -44,42 +45,60 @@ MATRIX = {
     ("POST", "/guides"): KeyRole.ADMIN,
     ("GET", "/guides/{guide_id}"): KeyRole.SERVICE,
     ("PATCH", "/guides/{guide_id}"): KeyRole.ADMIN,
+    ("GET", "/audit"): KeyRole.OWNER,
+    ("GET", "/dead-letters"): KeyRole.ADMIN,
+    ("GET", "/dead-letters/{number}"): KeyRole.OWNER,
+    ("DELETE", "/dead-letters/{number}"): KeyRole.OWNER,
+    ("POST", "/dead-letters/{number}/replay"): KeyRole.OWNER,
+    ("POST", "/dead-letters/replay"): KeyRole.OWNER,
+    ("POST", "/dead-letters/discard"): KeyRole.OWNER,
 }
+NAMES = {"guide_id": "some_id", "number": "1", "promo_id": "some_promo"}
 
 
 def path_of(route: Route) -> str:
     """Return a path that the route matches."""
-    return "/".join(
-        "some_id" if part == "{guide_id}" else SOME_ID if part.startswith("{") else part
-        for part in route.path.split("/")
-    )
+    return PLACEHOLDER.sub(lambda found: NAMES.get(found[1], SOME_ID), route.path)
 
 
-def test_every_route_is_in_the_matrix() -> None:
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.method} {route.path}")
+def test_every_route_is_in_the_matrix(route: Route) -> None:
     """A new route is given its role on purpose: here and there."""
-    assert {(route.method, route.path): route.role for route in ROUTES} == MATRIX
+    assert MATRIX.get((route.method, route.path)) == route.role
 
 
 async def test_roles(gateway: Any) -> None:
-    """Without a key, with a wrong one, and with too low a role nobody gets past the door, on any route."""
-    for route in ROUTES:
-        path = path_of(route)
-        assert (await gateway.call(route.method, path, role=None))[0] == 401, path
-        wrong = {"Authorization": f"Bearer crl_{'x' * 43}"}
-        assert (await gateway.call(route.method, path, role=None, headers=wrong))[0] == 401, path
+    """Every route by every role: no key, a wrong or a revoked one, too low a role, and enough of one.
+
+    Who may is looked at: nobody answers, or something is wrong with what they ask.
+    """
+    assert len(MATRIX) == len(ROUTES)
+    keys = Keys(gateway.database)
+    known, revoked = await keys.create_key(secrets.token_bytes(32), "gone", KeyRole.OWNER)
+    await keys.revoke_key(known.id)
+    strangers = ["", f"Bearer {revoked}", f"Bearer crl_{'x' * 43}"]
+
+    async def status_of(route: Route, authorization: str) -> int:
+        headers = {"Authorization": authorization} if authorization else {}
+        url = f"{gateway.url}/api/v1{path_of(route)}"
+        body = {"json": {"no": "such field"}} if route.method != "GET" else {}
+        async with gateway.http.request(route.method, url, headers=headers, **body) as response:
+            await response.read()
+            return int(response.status)
+
+    async def check(route: Route) -> None:
+        where = f"{route.method} {route.path}"
+        for stranger in strangers:
+            assert await status_of(route, stranger) == 401, where
         for role in KeyRole:
-            if role < route.role:
-                status, problem = await gateway.call(route.method, path, role=role)
-                assert (status, problem["status"]) == (403, 403), path
-                assert route.role.word in problem["detail"]
+            status = await status_of(route, f"Bearer {gateway.keys[role]}")
+            if role < MATRIX[route.method, route.path]:
+                assert status == 403, (where, role)
+            else:
+                assert status not in (401, 403, 500), (where, role)
 
-
-async def test_the_lowest_role_is_enough(gateway: Any) -> None:
-    """With the role that a route names, the request is looked at: nobody answers, or something is missing."""
-    for route in ROUTES:
-        if route.method != "GET":
-            status, _ = await gateway.call(route.method, path_of(route), role=route.role, json={"x": 1})
-            assert status in (422, 503), route.path
+    for first in range(0, len(ROUTES), 8):
+        await asyncio.gather(*(check(route) for route in ROUTES[first : first + 8]))
 
 
 MALFORMED = [

@@ -39,6 +39,7 @@ NAMED: Mapping[str, Named] = {
     "click_id": Named("click"),
     "guide_id": Named("guide", Slug),
     "message_id": Named("message"),
+    "number": Named("dead letter", Annotated[int, Field(ge=1, lt=2**63)]),
     "promo_id": Named("promo", Slug),
     "schedule_id": Named("schedule", Literal["default"] | UUID),
     "user_id": Named("recipient"),

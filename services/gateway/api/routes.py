@@ -1,6 +1,17 @@
 """Every route of the API under /api/v1: each module declares its own, beside what answers it."""
 
-from services.gateway.api import campaigns, clicks, guides, messages, reads, recipients, schedules, trial
+from services.gateway.api import (
+    balance,
+    campaigns,
+    clicks,
+    dead_letters,
+    guides,
+    messages,
+    reads,
+    recipients,
+    schedules,
+    trial,
+)
 from services.gateway.api.route import Route
 
 ROUTES: tuple[Route, ...] = (
@@ -10,6 +21,8 @@ ROUTES: tuple[Route, ...] = (
     *campaigns.ROUTES,
     *clicks.ROUTES,
     *reads.ROUTES,
+    *balance.ROUTES,
+    *dead_letters.ROUTES,
     *schedules.ROUTES,
     *guides.ROUTES,
 )
