@@ -30,7 +30,7 @@ class AuditIn(Strict):
 
 
 async def run_audit(call: Call) -> web.Response:
-    """Compare streams and tables of all services up to a cut; it takes minutes where millions of events are."""
+    """Compare streams and tables of all services up to a cut: minutes, where there are millions of events."""
     done = await audit(call.door.bus, wait_seconds=call.query(AuditIn).wait_seconds)
     return answer(AuditDone.model_validate(done.as_dict()))
 
