@@ -14,11 +14,13 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Self
+from uuid import UUID
 
 import orjson
 from pydantic import AfterValidator, Field, JsonValue, SecretStr, field_validator, model_validator
 from pydantic_settings import NoDecode
 
+from shared.ids import from_short, to_short
 from shared.settings import Settings, check_url
 
 VERSION = "1"
@@ -116,6 +118,20 @@ class LinkSettings(Settings):
         """Return what signs and verifies, or None where no key is set."""
         keys = [key.get_secret_value() for key in self.link_signing_keys]
         return Links(keys) if keys else None
+
+
+def unsubscribe_url(links: Links, public_url: str, delivery_id: UUID) -> str:
+    """Return the link by which whom a delivery went to takes leave of campaigns: always the same."""
+    token = links.sign(Purpose.UNSUBSCRIBE, {"delivery": to_short(delivery_id)})
+    return f"{public_url.rstrip('/')}/u/{token}"
+
+
+def unsubscribed_delivery(links: Links, token: str, now: datetime) -> UUID:
+    """Return the delivery that an unsubscribe link came with; raises BadLink."""
+    try:
+        return from_short(str(links.read(Purpose.UNSUBSCRIBE, token, now)["delivery"]))
+    except (KeyError, ValueError):
+        raise BadLink("no link of ours") from None
 
 
 def _signature(key: bytes, purpose: Purpose, payload: str) -> str:

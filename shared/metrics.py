@@ -33,6 +33,7 @@ RATE_LIMIT_WAIT_SECONDS = Counter("rate_limit_wait_seconds", "Seconds that sends
 RATE_LIMIT_SLOTS = Counter("rate_limit_slots", "Slots of a limit, used or lost", ["key", "use"])
 RATE_LIMIT_RATE = Gauge("rate_limit_slots_per_second", "Slots that a limit offers", ["key"])
 RATE_LIMIT_PAUSES = Counter("rate_limit_pauses", "Pauses that a provider asked for", ["key"])
+UNSUBSCRIBED = Counter("unsubscribed", "Times that somebody left campaigns by the link in a letter")
 
 DEAD_LETTERS = Counter("dead_letters", "Events buried", ["consumer", "reason"])
 CONSUMER_LAG = Gauge("consumer_lag", "Events that a durable has not handled yet", ["consumer"])

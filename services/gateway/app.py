@@ -12,6 +12,7 @@ from services.gateway import handlers
 from services.gateway.api import (
     Door,
     Intake,
+    Leaving,
     Poller,
     Redirects,
     Templates,
@@ -89,6 +90,7 @@ async def app(settings: GatewaySettings, service: Service) -> AsyncIterator[None
                         trusted=settings.trusted_proxies,
                     ),
                     Redirects(bus, bots, settings.links(), utc_now),
+                    Leaving(bus, settings.links(), utc_now),
                 ),
                 settings.listen,
                 shared=settings.listen_shared,

@@ -25,8 +25,7 @@ from shared import failpoints, metrics, telemetry
 from shared.bus import Answering, Bus, answering, on, on_dead_letter
 from shared.database import Attempts, Database, is_unavailable
 from shared.events import ButtonClicked, Channel, MessageRequested, PromoCancelled, PromoDue
-from shared.ids import to_short
-from shared.links import Purpose
+from shared.links import unsubscribe_url
 from shared.queries import (
     AddCampaignRecipients,
     AuditSenders,
@@ -230,9 +229,7 @@ def _unsubscribe_url(settings: SendersSettings) -> Callable[[UUID], str] | None:
         if settings.smtp_host:
             log.warning("campaign_letters_off", how="set PUBLIC_URL and LINK_SIGNING_KEYS")
         return None
-    return lambda delivery_id: (
-        f"{base}/u/{links.sign(Purpose.UNSUBSCRIBE, {'delivery': to_short(delivery_id)})}"
-    )
+    return lambda delivery_id: unsubscribe_url(links, base, delivery_id)
 
 
 def _policy(settings: SendersSettings) -> Policy:

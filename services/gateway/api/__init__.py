@@ -3,10 +3,22 @@
 from services.gateway.api.asking import Door
 from services.gateway.api.auditing import audit
 from services.gateway.api.intake import Intake
+from services.gateway.api.leaving import Leaving
 from services.gateway.api.polling import Poller
 from services.gateway.api.redirects import Redirects
 from services.gateway.api.serving import application, serve
 from services.gateway.api.templates import Templates
 from services.gateway.api.webhook import Webhook
 
-__all__ = ["Door", "Intake", "Poller", "Redirects", "Templates", "Webhook", "application", "audit", "serve"]
+__all__ = [
+    "Door",
+    "Intake",
+    "Leaving",
+    "Poller",
+    "Redirects",
+    "Templates",
+    "Webhook",
+    "application",
+    "audit",
+    "serve",
+]

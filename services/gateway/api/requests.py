@@ -2,11 +2,8 @@
 
 import math
 import re
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
-from urllib.parse import urlsplit
+from typing import Annotated, Literal, Self
 from uuid import UUID
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import orjson
 from pydantic import (
@@ -20,7 +17,7 @@ from pydantic import (
     model_validator,
 )
 
-from shared.events import Address, Body, Button, Channel, PushSubscription, Text, Variable
+from shared.events import Address, Body, Button, Channel, Text, Variable
 
 MOST_MESSAGES = 1000
 MOST_RECIPIENTS = 10_000
@@ -29,27 +26,11 @@ LONGEST_VARIABLE = 4096
 MOST_METADATA = 50
 MOST_METADATA_BYTES = 16_384
 _EMAIL = re.compile(r"[^@\s\x00-\x1f<>\",;]{1,64}@[^@\s\x00-\x1f<>\",;]{1,189}")
-_LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*", re.ASCII)
-_BASE64URL = re.compile(r"[A-Za-z0-9_-]+=*", re.ASCII)
 
 
 def _email(value: str) -> str:
     if not _EMAIL.fullmatch(value):
         raise ValueError("expected an e-mail address, as local@domain")
-    return value
-
-
-def _time_zone(value: str) -> str:
-    try:
-        ZoneInfo(value)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise ValueError("expected a time zone, such as Europe/Madrid") from None
-    return value
-
-
-def _language(value: str) -> str:
-    if not _LANGUAGE.fullmatch(value):
-        raise ValueError("expected a language, such as en or pt-BR")
     return value
 
 
@@ -188,17 +169,6 @@ class CampaignIn(ContentIn):
     recipients: Annotated[tuple[CampaignRecipientIn, ...], Field(min_length=1, max_length=MOST_RECIPIENTS)]
 
 
-class RecipientIn(Strict):
-    """What is to change of a recipient; what is left out stays."""
-
-    email: Email | None = None
-    telegram_chat_id: Integer | None = None
-    bot: Name | None = None
-    language: Annotated[str, AfterValidator(_language)] | None = None
-    time_zone: Annotated[str, AfterValidator(_time_zone)] | None = None
-    opted_out: bool | None = None
-
-
 def _small(value: dict[str, JsonValue]) -> dict[str, JsonValue]:
     if len(orjson.dumps(value)) > MOST_METADATA_BYTES:
         raise ValueError(f"at most {MOST_METADATA_BYTES} bytes of JSON")
@@ -211,39 +181,6 @@ class ClickIn(Strict):
     metadata: Annotated[
         dict[str, JsonValue], Field(min_length=1, max_length=MOST_METADATA), AfterValidator(_small)
     ]
-
-
-class PushSubscriptionIn(PushSubscription):
-    """A browser's subscription, flat or as `PushSubscription.toJSON()` gives it."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _flatten(cls, value: Any) -> Any:
-        if not isinstance(value, Mapping) or not isinstance(value.get("keys"), Mapping):
-            return value
-        rest = {name: each for name, each in value.items() if name not in ("keys", "expirationTime")}
-        return {**rest, **value["keys"]}
-
-    @field_validator("endpoint")
-    @classmethod
-    def _url(cls, value: str) -> str:
-        try:
-            parts = urlsplit(value)
-            host = parts.hostname
-        except ValueError:
-            host = None
-        if not host or parts.scheme not in ("http", "https") or len(value) > 2048 or re.search(r"\s", value):
-            raise ValueError("expected an https URL")
-        return value
-
-    @field_validator("p256dh", "auth")
-    @classmethod
-    def _key(cls, value: str) -> str:
-        if len(value) > 200 or not _BASE64URL.fullmatch(value):
-            raise ValueError("expected base64url")
-        return value
 
 
 class TrialIn(Strict):

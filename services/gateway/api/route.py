@@ -41,6 +41,8 @@ NAMED: Mapping[str, Named] = {
     "message_id": Named("message"),
     "number": Named("dead letter", Annotated[int, Field(ge=1, lt=2**63)]),
     "promo_id": Named("promo", Slug),
+    "subscription_id": Named("push subscription"),
+    "suppression_id": Named("suppression"),
     "schedule_id": Named("schedule", Literal["default"] | UUID),
     "user_id": Named("recipient"),
 }

@@ -11,6 +11,7 @@ from services.gateway.api.asking import Call, Door, answer, asked_in, named_in
 from services.gateway.api.boundary import boundary
 from services.gateway.api.browsing import add_documents
 from services.gateway.api.headers import add_options, finishing
+from services.gateway.api.leaving import Leaving
 from services.gateway.api.redirects import Redirects
 from services.gateway.api.route import PREFIX, Route
 from services.gateway.api.routes import ROUTES
@@ -36,12 +37,14 @@ def body_limit(max_payload: int) -> int:
     return min(MIB, max_payload - HEADROOM)
 
 
-def application(door: Door, webhook: Webhook, redirects: Redirects) -> web.Application:
+def application(door: Door, webhook: Webhook, redirects: Redirects, leaving: Leaving) -> web.Application:
     """Return the application with every route."""
     limit = body_limit(door.bus.max_payload)
     app = web.Application(middlewares=[boundary], client_max_size=limit)
     app.router.add_post("/telegram/{bot}/webhook", webhook.receive)
     app.router.add_get("/r/{token}", redirects.follow)
+    app.router.add_get("/u/{token}", leaving.ask)
+    app.router.add_post("/u/{token}", leaving.leave)
     app.on_response_prepare.append(finishing(door.origins))
     for route in ROUTES:
         guarded = _guarded(door, route)
