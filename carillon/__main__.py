@@ -2,7 +2,7 @@
 
 import typer
 
-from carillon import audit, demo, dlq, keys, rebuild, template, up, webhook
+from carillon import audit, demo, dlq, keys, rebuild, reconcile, template, up, webhook
 
 app = typer.Typer(
     help="Scheduled Telegram promos, counted presses, and notifications never lost, never doubled.",
@@ -14,6 +14,7 @@ app.command("up")(up.command)
 app.command("demo")(demo.command)
 app.command("audit")(audit.command)
 app.command("rebuild")(rebuild.command)
+app.command("reconcile")(reconcile.command)
 app.add_typer(dlq.app, name="dlq")
 app.add_typer(keys.app, name="keys")
 app.add_typer(template.app, name="template")

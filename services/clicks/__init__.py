@@ -2,7 +2,7 @@
 
 Consumes: ButtonClicked (`clicks_presses`), ClickAnnotated (`clicks_annotations`), PromoPosted
     (`clicks_posts`).
-Publishes: ClickAnnotated.
+Publishes: ClickAnnotated; again, where a stream has lost them, ButtonClicked and PromoPosted.
 Answers: ListClicks, CountClicks, ListPostClicks, GetClicksSeries, AnnotateClick, AuditClicks.
 Stores: projections `marketing_clicks`, `click_annotations`, `posts`; state `bus_attempts`.
 """

@@ -13,7 +13,7 @@ from shared import tasks, telemetry
 from shared.bus.asking import Answering, Answers, ReplyT, ask
 from shared.bus.consuming import Consumption
 from shared.bus.dead_letters import DeadLetters
-from shared.bus.envelope import HEADROOM_BYTES, encode
+from shared.bus.envelope import HEADROOM_BYTES, MSG_ID, encode
 from shared.bus.errors import BusUnavailable, TooLarge
 from shared.bus.handling import Consumer
 from shared.bus.measuring import measure
@@ -118,14 +118,17 @@ class Bus:
             consumption.silent_seconds > SILENT_SECONDS for consumption in self._consumptions.values()
         )
 
-    async def publish(self, event: Event, *, seconds: float = 5.0) -> None:
+    async def publish(self, event: Event, *, seconds: float = 5.0, again: str | None = None) -> None:
         """Store an event; return when the broker's fsynced PubAck is here.
 
         Publishing twice is publishing once. Raises TooLarge, or BusUnavailable when the broker has not
         confirmed within `seconds`: then nobody knows, and the event is to be published again.
+        `again` says for which occasion an event is stored once more that the broker has known before.
         """
         with telemetry.span(f"publish {event.name}"):
             payload, headers = encode(event)
+            if again is not None:
+                headers[MSG_ID] = f"{event.id}~{again}"
             if len(payload) > self.max_payload - HEADROOM_BYTES:
                 raise TooLarge(
                     f"{event.name} of {len(payload)} bytes; at most {self.max_payload - HEADROOM_BYTES} fit"

@@ -58,15 +58,13 @@ async def balance(
 ) -> Books:
     """Compare a service's tables with what was said up to a cut that its durables have passed."""
     async with database.begin() as connection:
-        await connection.execute(_BEGIN)
-        for table in _TABLES:
-            await connection.execute(table)
-        await _load(connection, streams, sources, {}, cut)
+        await begin(connection)
+        await load(connection, streams, sources, {}, cut)
         await _load_dead(connection, streams, {line for each in lines for line in each.durables})
         found = [await _differences(connection, line) for line in lines]
         counts = [await _counts(connection, line) for line in lines]
         if any(found):
-            await _load(connection, streams, sources, cut, await streams.cut())
+            await load(connection, streams, sources, cut, await streams.cut())
             later = [await _differences(connection, line) for line in lines]
             found = [first & second for first, second in zip(found, later, strict=True)]
         told = zip(lines, found, counts, strict=True)
@@ -77,22 +75,30 @@ Difference = tuple[str, str | None, str | None]
 Counts = dict[str, tuple[int, int]]
 
 
-async def _load(
+async def begin(connection: AsyncConnection) -> None:
+    """Begin to see the tables of one moment, with an empty table for what was said."""
+    await connection.execute(_BEGIN)
+    for table in _TABLES:
+        await connection.execute(table)
+
+
+async def load(
     connection: AsyncConnection,
     streams: Streams,
     sources: Sequence[Source],
     since: Mapping[str, int],
     up_to: Mapping[str, int],
 ) -> None:
+    """Load what was said after one cut up to another."""
     for source in sources:
         first, last = since.get(source.stream, 0) + 1, up_to[source.stream]
         rows: list[tuple[object, ...]] = []
         async for stored in streams.read(source.stream, *source.subjects, since=first, up_to=last):
             rows.extend(astuple(said) for said in source.read(stored))
             if len(rows) >= CHUNK:
-                await _copy(connection, "said", rows)
+                await copy_rows(connection, "said", rows)
                 rows = []
-        await _copy(connection, "said", rows)
+        await copy_rows(connection, "said", rows)
     await connection.execute(_ANALYZE)
 
 
@@ -107,7 +113,7 @@ async def _load_dead(connection: AsyncConnection, streams: Streams, durables: se
         async for stored in streams.read(stream, *subjects, up_to=cut[stream]):
             durable = stored.subject.partition(".")[2]
             rows.extend((durable, name) for name in names_of(stored))
-    await _copy(connection, "dead", rows)
+    await copy_rows(connection, "dead", rows)
 
 
 def names_of(stored: Stored) -> set[str]:
@@ -116,7 +122,8 @@ def names_of(stored: Stored) -> set[str]:
     return {stored.event_key, key_of(stored, fields), update_key(stored, fields)}
 
 
-async def _copy(connection: AsyncConnection, table: str, rows: Sequence[tuple[object, ...]]) -> None:
+async def copy_rows(connection: AsyncConnection, table: str, rows: Sequence[tuple[object, ...]]) -> None:
+    """Copy rows into a table of this transaction."""
     if rows:
         driver = (await connection.get_raw_connection()).driver_connection
         assert driver is not None  # noqa: S101 - a connection in use has its driver's

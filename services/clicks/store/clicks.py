@@ -63,6 +63,9 @@ class Clicks:
                     "bots": [press.bot for press in presses],
                     "payloads": [press.payload for press in presses],
                     "delivery_ids": [press.delivery_id for press in presses],
+                    "bot_ids": [press.bot_id for press in presses],
+                    "update_ids": [press.update_id for press in presses],
+                    "telegram_ids": [press.person.telegram_id if press.person else None for press in presses],
                 },
             )
             return [Stored(row.promo_id, row.posted, row.presses) for row in stored]

@@ -43,18 +43,19 @@ WITH press AS (
         CAST(:ids AS uuid[]), CAST(:user_ids AS uuid[]), CAST(:cta_texts AS text[]),
         CAST(:chat_ids AS bigint[]), CAST(:message_ids AS bigint[]), CAST(:sources AS text[]),
         CAST(:metadata AS text[]), CAST(:clicked_at AS timestamptz[]), CAST(:bots AS text[]),
-        CAST(:payloads AS text[]), CAST(:delivery_ids AS uuid[])
+        CAST(:payloads AS text[]), CAST(:delivery_ids AS uuid[]), CAST(:bot_ids AS bigint[]),
+        CAST(:update_ids AS bigint[]), CAST(:telegram_ids AS bigint[])
     ) AS press (id, user_id, cta_text, chat_id, message_id, source, metadata, clicked_at, bot, payload,
-                delivery_id)
+                delivery_id, bot_id, update_id, telegram_id)
 ),
 stored AS (
     INSERT INTO marketing_clicks (id, user_id, promo_id, cta_text, chat_id, message_id, source, metadata,
-                                  clicked_at, bot, payload, delivery_id)
+                                  clicked_at, bot, payload, delivery_id, bot_id, update_id, telegram_id)
     SELECT id, user_id, {_PROMO_OF_PRESS}, cta_text, chat_id, message_id, source,
            coalesce(nullif(coalesce(CAST(metadata AS jsonb), '{{}}') || coalesce({_NOTES_OF_PRESS}, '{{}}'),
                            '{{}}'),
                     CAST(metadata AS jsonb)),
-           clicked_at, bot, payload, delivery_id
+           clicked_at, bot, payload, delivery_id, bot_id, update_id, telegram_id
     FROM press ORDER BY id
     ON CONFLICT (id) DO NOTHING
     RETURNING promo_id

@@ -22,6 +22,9 @@ marketing_clicks = Table(
     Column("bot", Text, nullable=False),
     Column("payload", Text, nullable=False),
     Column("delivery_id", Uuid),  # as the press names it
+    Column("bot_id", BigInteger),  # with the next two, what it takes to tell of the press again
+    Column("update_id", BigInteger),
+    Column("telegram_id", BigInteger),
     CheckConstraint("source IN ('button', 'deep_link', 'redirect')", name="marketing_clicks_source"),
     Index("marketing_clicks_user", "user_id", "clicked_at", "id"),
     Index("marketing_clicks_promo", "promo_id", "clicked_at", "id"),

@@ -87,5 +87,5 @@ def line_of(update: UpdateReceived, written: Written) -> Logged:
     return Logged(
         bot_id=update.bot_id, update_id=update.update_id, bot=update.bot, kind=update.kind,
         user_id=ids.user_of_telegram(person.telegram_id) if person else None, chat_id=written.chat_id,
-        text=written.text, status="received", received_at=update.at,
+        text=written.text, status="received", received_at=update.at, update=update.update,
     )  # fmt: skip

@@ -67,6 +67,7 @@ telegram_webhooks = Table(
     Column("status", Text, nullable=False),
     Column("error", Text),  # an error's id, never its text
     Column("text", Text),  # kept for UPDATE_TEXT_DAYS
+    Column("update", JSONB),  # likewise: what it takes to tell of it again
     Column("received_at", DateTime(timezone=True), nullable=False),
     Column("handling_seconds", Float),
     CheckConstraint(
@@ -75,7 +76,11 @@ telegram_webhooks = Table(
     ),
     Index("telegram_webhooks_time", "received_at"),
     Index("telegram_webhooks_user", "user_id", "received_at"),
-    Index("telegram_webhooks_text", "received_at", postgresql_where=text("text IS NOT NULL")),
+    Index(
+        "telegram_webhooks_text",
+        "received_at",
+        postgresql_where=text("text IS NOT NULL OR update IS NOT NULL"),
+    ),
 )
 
 telegram_guides = Table(

@@ -1,11 +1,12 @@
 """The update log: what came in from Telegram, and what was done with it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 from uuid import UUID
 
+import orjson
 from sqlalchemy import text
 
 from shared.database import Database
@@ -15,12 +16,14 @@ Status = Literal["received", "handled", "ignored", "refused", "failed", "expired
 
 _ADD = text("""
     INSERT INTO telegram_webhooks
-           (bot_id, update_id, bot, kind, user_id, chat_id, status, text, received_at)
-    SELECT * FROM unnest(
+           (bot_id, update_id, bot, kind, user_id, chat_id, status, text, received_at, update)
+    SELECT bot_id, update_id, bot, kind, user_id, chat_id, status, text, received_at, CAST(update AS jsonb)
+    FROM unnest(
         CAST(:bot_ids AS bigint[]), CAST(:update_ids AS bigint[]), CAST(:bots AS text[]),
         CAST(:kinds AS text[]), CAST(:user_ids AS uuid[]), CAST(:chat_ids AS bigint[]),
-        CAST(:statuses AS text[]), CAST(:texts AS text[]), CAST(:received_at AS timestamptz[])
-    )
+        CAST(:statuses AS text[]), CAST(:texts AS text[]), CAST(:received_at AS timestamptz[]),
+        CAST(:updates AS text[])
+    ) AS line (bot_id, update_id, bot, kind, user_id, chat_id, status, text, received_at, update)
     ORDER BY 1, 2
     ON CONFLICT (bot_id, update_id) DO NOTHING""")
 
@@ -35,16 +38,17 @@ _COUNT = text("""
     SELECT status, count(*) AS updates FROM telegram_webhooks WHERE received_at >= :since GROUP BY status""")
 
 _PURGE = text("""
-    UPDATE telegram_webhooks SET text = NULL
+    UPDATE telegram_webhooks SET text = NULL, update = NULL
     WHERE (bot_id, update_id) IN (
         SELECT bot_id, update_id FROM telegram_webhooks
-        WHERE text IS NOT NULL AND received_at < :before ORDER BY received_at LIMIT 10000
+        WHERE (text IS NOT NULL OR update IS NOT NULL) AND received_at < :before
+        ORDER BY received_at LIMIT 10000
     )""")
 
 _FORGET_LIKE = """
-    UPDATE telegram_webhooks SET text = NULL
-    WHERE text IS NOT NULL AND received_at < coalesce(
-        (SELECT min(received_at) FROM {table} WHERE text IS NOT NULL),
+    UPDATE telegram_webhooks SET text = NULL, update = NULL
+    WHERE (text IS NOT NULL OR update IS NOT NULL) AND received_at < coalesce(
+        (SELECT min(received_at) FROM {table} WHERE text IS NOT NULL OR update IS NOT NULL),
         (SELECT max(received_at) + interval '1 microsecond' FROM {table}), '-infinity')"""
 
 
@@ -61,6 +65,8 @@ class Logged:
     text: str | None
     status: Status
     received_at: datetime
+    update: Mapping[str, Any] | None = None
+    """The update itself, to tell of it again."""
 
 
 class UpdateLog:
@@ -85,6 +91,10 @@ class UpdateLog:
             statuses=[line.status for line in lines],
             texts=[line.text if self._keeps_text else None for line in lines],
             received_at=[line.received_at for line in lines],
+            updates=[
+                orjson.dumps(line.update).decode() if line.update is not None and self._keeps_text else None
+                for line in lines
+            ],
         )
 
     async def is_settled(self, bot_id: int, update_id: int) -> bool:

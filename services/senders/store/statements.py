@@ -155,6 +155,8 @@ UNANNOUNCED = text(f"""
 
 OUTCOME = text(f"{_OUTCOME} WHERE d.id = :id AND NOT d.announced")
 
+OUTCOMES_OF = text(f"{_OUTCOME} WHERE d.id = ANY(CAST(:ids AS uuid[]))")
+
 # Told twice is told once: what a crash of the server forgets of this needs no fsync.
 ANNOUNCED = text("""
     WITH moment AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true))

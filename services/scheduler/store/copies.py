@@ -1,0 +1,32 @@
+"""What the tables of scheduler can tell again of what the streams have said: the slots that it decided."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import RowMapping, select, tuple_
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.scheduler.store.rows import slot_of
+from services.scheduler.store.tables import slots
+from shared.events import Event
+from shared.record.reconciling import Copies
+
+_ANNOUNCED = select(slots).where(slots.c.announced_at.is_not(None))
+
+
+def _keys(row: RowMapping) -> Iterable[tuple[str, str]]:
+    for event in slot_of(row).events():
+        yield str(event.id), f"{row['schedule_id']} {row['slot'].isoformat()}"
+
+
+async def _events(connection: AsyncConnection, refs: Sequence[str]) -> list[Event]:
+    keys = [(UUID(schedule), datetime.fromisoformat(at)) for schedule, at in (ref.split(" ") for ref in refs)]
+    found = await connection.execute(select(slots).where(tuple_(slots.c.schedule_id, slots.c.slot).in_(keys)))
+    return [event for row in found.mappings() for event in slot_of(row).events()]
+
+
+COPIES = (
+    Copies("PROMOS", ("promos.due",), _ANNOUNCED.where(slots.c.skipped.is_(None)), _keys, _events),
+    Copies("PROMOS", ("promos.skipped",), _ANNOUNCED.where(slots.c.skipped.is_not(None)), _keys, _events),
+)
