@@ -1134,6 +1134,8 @@ class CampaignView(Value):
     channels: tuple[Channel, ...] = ()
     bot: str | None = None
     template: str | None = None
+    body: Body | None = None
+    variables: dict[str, Variable] = {}
     audience: Audience | None = None
     duplicates: int = 0
     scheduled_at: AwareDatetime | None = None

@@ -18,6 +18,7 @@ from pydantic import (
 )
 
 from shared.events import Address, Body, Button, Channel, Text, Variable
+from shared.queries import Audience
 
 MOST_MESSAGES = 1000
 MOST_RECIPIENTS = 10_000
@@ -46,6 +47,7 @@ def _variables(value: dict[str, Variable]) -> dict[str, Variable]:
 
 
 Integer = Annotated[int, Field(strict=True, ge=-(2**63), lt=2**63)]
+Language = Annotated[str, Field(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$", max_length=35)]
 Email = Annotated[str, AfterValidator(_email)]
 Variables = Annotated[dict[str, Variable], AfterValidator(_variables)]
 Name = Annotated[str, Field(min_length=1, max_length=64)]
@@ -161,12 +163,42 @@ class CampaignRecipientIn(Strict):
         return self
 
 
+class AudienceIn(Audience):
+    """People of the directory who may be reached, of these roles and this language where given."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    roles: Annotated[tuple[Name, ...], Field(max_length=20)] = ()
+    language: Language | None = None
+
+
 class CampaignIn(ContentIn):
-    """One message to many; `variables` are everybody's, a recipient's own come before them."""
+    """One message to a list or to an audience, at once or at a time; a draft waits to be started.
+
+    `variables` are everybody's, a recipient's own come before them.
+    """
 
     id: UUID | None = None
+    title: Annotated[str, Field(max_length=200)] | None = None
     variables: Variables = {}
-    recipients: Annotated[tuple[CampaignRecipientIn, ...], Field(min_length=1, max_length=MOST_RECIPIENTS)]
+    recipients: Annotated[tuple[CampaignRecipientIn, ...], Field(max_length=MOST_RECIPIENTS)] = ()
+    audience: AudienceIn | None = None
+    draft: bool = False
+    scheduled_at: AwareDatetime | None = None
+
+
+class CampaignStartIn(Strict):
+    """When a draft is to be started: at once, unless a time is given."""
+
+    scheduled_at: AwareDatetime | None = None
+
+
+class CampaignEstimateIn(Strict):
+    """An audience, and the channels and the bot that it is to be reached over."""
+
+    audience: AudienceIn
+    channels: tuple[Channel, ...] = ()
+    bot: Name | None = None
 
 
 def _small(value: dict[str, JsonValue]) -> dict[str, JsonValue]:
