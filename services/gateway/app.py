@@ -21,6 +21,7 @@ from services.gateway.api import (
     audit,
     serve,
 )
+from services.gateway.api.push import pushing
 from services.gateway.bot import Commands, Hands, Menu, every_command, shipped_guides
 from services.gateway.domain.bots import DoorBot
 from services.gateway.domain.keys import Rate
@@ -122,6 +123,7 @@ def door(
         utc_now,
         rate,
         origins,
+        pushing(settings),
     )
 
 

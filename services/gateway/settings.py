@@ -1,5 +1,6 @@
 """What gateway takes from the environment."""
 
+import base64
 import ipaddress
 import re
 from typing import Annotated, Literal, Self
@@ -43,6 +44,22 @@ def _people(value: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(dict.fromkeys(value))
 
 
+def _words(value: object) -> object:
+    return (
+        tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+    )
+
+
+def _public_key(value: str) -> str:
+    try:
+        point = base64.b64decode(value + "=" * (-len(value) % 4), altchars=b"-_", validate=True)
+    except ValueError:
+        point = b""
+    if value and (len(point) != 65 or point[0] != 4):
+        raise ValueError("expected a P-256 public key, as 87 characters of base64url")
+    return value
+
+
 class GatewaySettings(BotSettings, LinkSettings):
     """The settings of gateway; every bot that has a webhook needs a secret for it."""
 
@@ -75,6 +92,17 @@ class GatewaySettings(BotSettings, LinkSettings):
         default=30.0, ge=0, le=36_500, allow_inf_nan=False, description="a number of days, 0 to keep no text"
     )
     """For how long the update log keeps what people wrote."""
+
+    dashboard_url: Annotated[str, AfterValidator(lambda url: check_url(url, "http", "https"))] = (
+        "http://127.0.0.1:8080"
+    )
+    """Where a click on a notification leads."""
+    push_vapid_public_key: Annotated[str, AfterValidator(_public_key)] | None = None
+    """What browsers subscribe with; with PUBLIC_URL and LINK_SIGNING_KEYS it turns the page `/push` on."""
+    push_services: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)] = ()
+    """Hosts of push services that browsers may name beside the well-known ones; `*.` stands for all below."""
+    push_http_hosts: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)] = ()
+    """As for senders: simulated push services, without TLS."""
 
     @model_validator(mode="after")
     def _check_secrets(self) -> Self:

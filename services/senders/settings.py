@@ -1,8 +1,10 @@
 """What senders takes from the environment."""
 
+import base64
 from email.utils import parseaddr
 from typing import Annotated, Literal, Self
 
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from py_vapid import Vapid02, VapidException  # type: ignore[import-untyped]  # it ships no types
 from pydantic import AfterValidator, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import NoDecode
@@ -95,6 +97,21 @@ class SendersSettings(BotSettings, LinkSettings):
         if value and not all(parseaddr(value)[1].partition("@")):
             raise ValueError("expected local@domain or Name <local@domain>")
         return value
+
+    @model_validator(mode="after")
+    def _keys_belong_together(self) -> Self:
+        private, public = self.push_vapid_private_key, self.push_vapid_public_key
+        if private and private.get_secret_value() and public:
+            mine = Vapid02.from_string(private.get_secret_value()).public_key.public_bytes(
+                Encoding.X962, PublicFormat.UncompressedPoint
+            )
+            # Browsers that subscribed with another key would refuse everything that is signed with ours.
+            if public.rstrip("=") != base64.urlsafe_b64encode(mine).rstrip(b"=").decode():
+                raise ValueError(
+                    "PUSH_VAPID_PUBLIC_KEY is not that of PUSH_VAPID_PRIVATE_KEY; expected the pair that "
+                    "`carillon keys vapid` prints"
+                )
+        return self
 
     @model_validator(mode="after")
     def _lease_outlasts_calls(self) -> Self:

@@ -24,6 +24,7 @@ from shared.service import Service
 from shared.text import clean
 
 if TYPE_CHECKING:
+    from services.gateway.api.push import Pushing
     from services.gateway.api.templates import Templates
 
 IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}", re.ASCII)
@@ -46,6 +47,8 @@ class Door:
     """How often a key may be used; None for no limit."""
     origins: frozenset[str] = frozenset()
     """The web pages' origins that browsers may call the API from."""
+    pushing: "Pushing | None" = None
+    """Null where push is not set up."""
 
 
 @dataclass(frozen=True)
@@ -63,16 +66,7 @@ class Call:
 
     async def body(self) -> Any:
         """Return the JSON of the body."""
-        if self.request.content_type != "application/json":
-            raise Problem(415, "Unsupported media type", "expected application/json")
-        body = await self.request.read()
-        try:
-            value = read_json(body)
-        except NotJson as error:
-            raise Problem(400, "Bad request", str(error)) from None
-        if is_deep(value, body):
-            raise Problem(422, "Invalid request", "the body is nested too deeply")
-        return value
+        return await json_of(self.request)
 
     async def read(self, model: type[ModelT]) -> ModelT:
         """Return the body as the route's model; what is wrong is named."""
@@ -134,6 +128,20 @@ def asked_in(request: web.Request, route: Route) -> BaseModel | None:
     if wrong:
         raise invalid(wrong)
     return None if route.query is None else checked(route.query, clean(dict(given)))
+
+
+async def json_of(request: web.Request) -> Any:
+    """Return the JSON of a request's body."""
+    if request.content_type != "application/json":
+        raise Problem(415, "Unsupported media type", "expected application/json")
+    body = await request.read()
+    try:
+        value = read_json(body)
+    except NotJson as error:
+        raise Problem(400, "Bad request", str(error)) from None
+    if is_deep(value, body):
+        raise Problem(422, "Invalid request", "the body is nested too deeply")
+    return value
 
 
 def checked(model: type[ModelT], value: Any) -> ModelT:

@@ -12,6 +12,7 @@ from services.gateway.api import (
     schedules,
     trial,
 )
+from services.gateway.api.push import ROUTES as PUSH_ROUTES
 from services.gateway.api.route import Route
 
 ROUTES: tuple[Route, ...] = (
@@ -19,6 +20,7 @@ ROUTES: tuple[Route, ...] = (
     *trial.ROUTES,
     *recipients.ROUTES,
     *campaigns.ROUTES,
+    *PUSH_ROUTES,
     *clicks.ROUTES,
     *reads.ROUTES,
     *balance.ROUTES,

@@ -12,6 +12,7 @@ from services.gateway.api.boundary import boundary
 from services.gateway.api.browsing import add_documents
 from services.gateway.api.headers import add_options, finishing
 from services.gateway.api.leaving import Leaving
+from services.gateway.api.push import add_pages
 from services.gateway.api.redirects import Redirects
 from services.gateway.api.route import PREFIX, Route
 from services.gateway.api.routes import ROUTES
@@ -53,6 +54,8 @@ def application(door: Door, webhook: Webhook, redirects: Redirects, leaving: Lea
             app.router.add_route("HEAD", PREFIX + route.path, guarded)
     add_options(app, ROUTES, door.origins)
     add_documents(app, ROUTES)
+    if door.pushing is not None:
+        add_pages(app, door.pushing, door.bus, door.now)
     _add_operators_doors(app, door.service)
     return app
 

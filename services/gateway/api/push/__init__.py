@@ -1,0 +1,6 @@
+"""Push in the browser: a page where visitors turn notifications on, the worker that shows them, and links."""
+
+from services.gateway.api.push.pages import add_pages
+from services.gateway.api.push.subscribing import PUSH_SERVICES, ROUTES, Pushing, pushing, subscribe
+
+__all__ = ["PUSH_SERVICES", "ROUTES", "Pushing", "add_pages", "pushing", "subscribe"]

@@ -1,0 +1,135 @@
+"""How a visitor's subscription reaches senders without a service key in the browser: by a signed token.
+
+A service makes a link for somebody whom it knows. Whoever opens it may add subscriptions of that one person,
+and nothing else. The browser gets a token of its own for later, since push services replace subscriptions.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from urllib.parse import urlsplit
+from uuid import UUID
+
+from aiohttp import web
+from pydantic import AwareDatetime, BaseModel
+
+from services.gateway.api.asking import Call, answer, checked, json_of
+from services.gateway.api.people import PushSubscriptionIn
+from services.gateway.api.problems import Problem, invalid
+from services.gateway.api.requests import Strict
+from services.gateway.api.route import Route
+from services.gateway.domain.roles import KeyRole
+from services.gateway.settings import GatewaySettings
+from shared import ids
+from shared.bus import Bus
+from shared.events import PushSubscription
+from shared.links import BadLink, Links, Purpose
+from shared.queries import AddPushSubscription
+
+PUSH_SERVICES = (
+    "fcm.googleapis.com", "*.push.services.mozilla.com", "*.push.apple.com", "*.notify.windows.com",
+)  # fmt: skip
+"""Whom the browsers of today push through."""
+LINK_LASTS = timedelta(days=1)
+BROWSER_LASTS = timedelta(days=400)
+"""As long as browsers keep anything."""
+
+
+@dataclass(frozen=True)
+class Pushing:
+    """What the page needs: who signs, where it is reached, our key, where clicks lead, whom we push to.
+
+    `services` are hosts, `*.` before one means all below it: senders post to what a visitor's browser names.
+    `http_hosts` are simulated ones, which may be reached without TLS.
+    """
+
+    links: Links
+    public_url: str
+    key: str
+    dashboard_url: str
+    services: Sequence[str]
+    http_hosts: Sequence[str] = ()
+
+    def token(self, user_id: UUID, until: datetime) -> str:
+        """Return a token that lets a browser subscribe as a user."""
+        return self.links.sign(Purpose.PUSH, {"user": str(user_id)}, until=until)
+
+    def user_of(self, token: str, now: datetime) -> UUID:
+        """Return whose token it is; raises the problem 403 when it is none, or its time is over."""
+        try:
+            return UUID(str(self.links.read(Purpose.PUSH, token, now)["user"]))
+        except (BadLink, KeyError, ValueError):
+            raise Problem(403, "Forbidden", "the link is not valid any more; ask for a new one") from None
+
+    def is_service(self, endpoint: str) -> bool:
+        """Say whether an endpoint is of a push service that we know."""
+        parts = urlsplit(endpoint)
+        host = parts.hostname or ""
+        if host in self.http_hosts:
+            return True
+        return parts.scheme == "https" and any(
+            host.endswith(each[1:]) if each.startswith("*.") else host == each for each in self.services
+        )
+
+
+def pushing(settings: GatewaySettings) -> Pushing | None:
+    """Return what lets browsers subscribe, where all that it needs is set."""
+    links, public_url, key = settings.links(), settings.public_url, settings.push_vapid_public_key
+    if not (links and public_url and key):
+        return None
+    services = (*PUSH_SERVICES, *settings.push_services)
+    return Pushing(links, public_url, key, settings.dashboard_url, services, settings.push_http_hosts)
+
+
+class PushLink(BaseModel):
+    """Where somebody turns notifications on, up to when; a page of one's own takes the token alone."""
+
+    url: str
+    token: str
+    expires_at: AwareDatetime
+
+
+class SubscriptionIn(Strict):
+    """What a browser says: its token, and the subscription as the browser writes it."""
+
+    token: str
+    subscription: PushSubscriptionIn
+
+
+async def make_push_link(call: Call) -> web.Response:
+    """Make a link at which a recipient's browser subscribes to push.
+
+    It is good for a day. Give it only to the person whose id it is for.
+    """
+    pushing = call.door.pushing
+    if pushing is None:
+        detail = "set PUBLIC_URL, LINK_SIGNING_KEYS and PUSH_VAPID_PUBLIC_KEY of the gateway"
+        raise Problem(409, "Push is not set up", detail)
+    expires_at = (call.door.now() + LINK_LASTS).replace(microsecond=0)
+    token = pushing.token(call.path_id("user_id"), expires_at)
+    url = f"{pushing.public_url.rstrip('/')}/push#{token}"
+    return answer(PushLink(url=url, token=token, expires_at=expires_at), 201)
+
+
+async def subscribe(request: web.Request, pushing: Pushing, bus: Bus, now: datetime) -> web.Response:
+    """Add the subscription of the browser that asks, and give it a token for its next one."""
+    given = checked(SubscriptionIn, await json_of(request))
+    user_id = pushing.user_of(given.token, now)
+    if not pushing.is_service(given.subscription.endpoint):
+        raise invalid([{"field": "subscription.endpoint", "message": "is not of a push service known here"}])
+    subscription = PushSubscription.model_validate(given.subscription.model_dump())
+    cause = ids.derived("push subscription", user_id, *subscription.model_dump().values())
+    await bus.ask(AddPushSubscription(cause=cause, user_id=user_id, subscription=subscription))
+    return answer({"token": pushing.token(user_id, now + BROWSER_LASTS)}, 201)
+
+
+ROUTES = (
+    Route(
+        "POST",
+        "/recipients/{user_id}/push-link",
+        KeyRole.SERVICE,
+        make_push_link,
+        {201: PushLink},
+        refuses=(409,),
+    ),
+)
