@@ -24,9 +24,11 @@ from services.gateway.api import (
 from services.gateway.api.push import pushing
 from services.gateway.bot import Commands, Hands, Menu, every_command, shipped_guides
 from services.gateway.domain.bots import DoorBot
+from services.gateway.domain.commands import Done
 from services.gateway.domain.keys import Rate
+from services.gateway.domain.updates import Written
 from services.gateway.settings import GatewaySettings
-from services.gateway.store import Guides, Idempotency, Keys, PublishedCommands, UpdateLog, Users
+from services.gateway.store import Guides, Idempotency, Keys, PublishedCommands, UpdateLog, User, Users
 from shared import tasks, telemetry
 from shared.bus import Bus, BusUnavailable, answering, on, on_batch
 from shared.database import Attempts, Database, is_unavailable
@@ -181,10 +183,13 @@ async def consuming(
     commands = Commands(every_command(), bots, hands)
     queues = Queues()
 
+    async def do(update: UpdateReceived, written: Written, user: User | None, now: datetime) -> Done:
+        if update.kind == "my_chat_member":
+            return await handlers.tell_of_chat(update, bus, now)
+        return await commands.run(update, written, user, now)
+
     async def take_update(update: UpdateReceived) -> None:
-        await handlers.update_received(
-            update, users, update_log, commands.run, queues, bus.publish, utc_now()
-        )
+        await handlers.update_received(update, users, update_log, do, queues, bus.publish, utc_now())
         wake()
 
     async def take_presses(presses: list[ButtonClicked]) -> None:
@@ -192,6 +197,7 @@ async def consuming(
         wake()
 
     async with (
+        closing(commands),
         bus.consume(
             "gateway_updates",
             on(UpdateReceived, lambda update, _: take_update(update)),
@@ -206,6 +212,15 @@ async def consuming(
         ),
     ):
         yield
+
+
+@asynccontextmanager
+async def closing(commands: Commands) -> AsyncIterator[None]:
+    """Give up what commands do for later when the context ends."""
+    try:
+        yield
+    finally:
+        await commands.close()
 
 
 async def say_who_owns(users: Users) -> None:

@@ -27,9 +27,11 @@ from shared.events import (
     Person,
     UpdateReceived,
     click_id,
+    update_id_of,
 )
 from shared.queries import PutRecipient, ScheduleChanged, ScheduleView, StartSchedule
 
+BOT_ID = 123456
 OWNER = 77
 GROUP = {"id": -1009, "type": "supergroup"}
 SCHEDULE = ScheduleView.model_validate(
@@ -54,10 +56,13 @@ def shown(request: MessageRequested) -> str:
 
 async def reply_to(gateway: Any, update: dict[str, Any]) -> MessageRequested:
     """Deliver an update and return the reply to it."""
-    before = {event.id for event in gateway.published(MessageRequested)}
+    wanted = ids.derived("reply", update_id_of(BOT_ID, update["update_id"]))
     assert (await gateway.hook(update))[0] == 200
-    events = await gateway.eventually(MessageRequested, len(before) + 1)
-    (reply,) = [event for event in events if event.id not in before]
+    async with asyncio.timeout(20):
+        while (
+            reply := {event.id: event for event in gateway.published(MessageRequested)}.get(wanted)
+        ) is None:
+            await asyncio.sleep(0.02)
     return reply
 
 

@@ -1,6 +1,7 @@
 """The bot: its commands, who may give them, and what Telegram is told of them."""
 
 from services.gateway.bot.admin import ADMIN, ROLE
+from services.gateway.bot.audit import AUDIT
 from services.gateway.bot.dead_letters import DLQ
 from services.gateway.bot.guides import GUIDES
 from services.gateway.bot.help import help_command
@@ -19,7 +20,7 @@ __all__ = ["Command", "Commands", "Hands", "Menu", "Registry", "every_command", 
 
 COMMANDS = (
     START, GUIDES, NEWSLETTER, SETTINGS, STOP, STATS, START_MARKETING, STOP_MARKETING, MARKETING_STATUS,
-    PROMOS, ADMIN, ROLE, DLQ,
+    PROMOS, ADMIN, ROLE, DLQ, AUDIT,
 )  # fmt: skip
 
 

@@ -4,14 +4,14 @@ from services.gateway.bot.registry import Asked, Command, Hands, NotUnderstood
 from services.gateway.domain.roles import Role
 from shared.bus import Refusal
 from shared.markdown import Message
-from shared.queries import GetRecipient, PutRecipient
+from shared.queries import GetRecipient, PutRecipient, RecipientView
 
 
 async def newsletter(asked: Asked, hands: Hands) -> Message:
     """Subscribe, unsubscribe, or tell which of the two somebody is."""
     match asked.rest.lower():
         case "":
-            is_on = await is_subscribed(asked, hands)
+            is_on = gets_news(asked, await known_to_senders(asked, hands))
             message = Message().title(asked.say("newsletter.title"))
             message.blank().text(asked.say("newsletter.is_on" if is_on else "newsletter.is_off"))
             return _with_button(message, asked, is_on=is_on)
@@ -32,24 +32,28 @@ async def stop(asked: Asked, hands: Hands) -> Message:
     return _with_button(message, asked, is_on=False)
 
 
-async def is_subscribed(asked: Asked, hands: Hands) -> bool:
-    """Say whether somebody gets news and offers: a subscriber or above, who has not opted out."""
-    if asked.user.role < Role.SUBSCRIBER:
-        return False
+async def known_to_senders(asked: Asked, hands: Hands) -> RecipientView | None:
+    """Return what senders knows of whoever asked, or None while it has not been told of them."""
     try:
-        return not (await hands.bus.ask(GetRecipient(user_id=asked.user.id))).opted_out
+        return await hands.bus.ask(GetRecipient(user_id=asked.user.id))
     except Refusal as refusal:
         if refusal.status != 404:
             raise
-        # Senders has not been told of them yet: then nobody has opted them out.
-        return True
+        return None
 
 
-async def set_subscribed(asked: Asked, hands: Hands, *, wanted: bool) -> None:
+def gets_news(asked: Asked, known: RecipientView | None) -> bool:
+    """Say whether somebody gets news and offers: a subscriber or above, who has not opted out."""
+    return asked.user.role >= Role.SUBSCRIBER and not (known and known.opted_out)
+
+
+async def set_subscribed(asked: Asked, hands: Hands, *, wanted: bool) -> RecipientView:
     """Opt somebody in or out; whoever has no higher role becomes a subscriber, or one no longer."""
-    await hands.bus.ask(PutRecipient(cause=asked.cause, user_id=asked.user.id, opted_out=not wanted))
+    command = PutRecipient(cause=asked.cause, user_id=asked.user.id, opted_out=not wanted)
+    known = await hands.bus.ask(command)
     role, only_from = (Role.SUBSCRIBER, Role.PUBLIC) if wanted else (Role.PUBLIC, Role.SUBSCRIBER)
     await hands.users.set_role(asked.user, role, asked.cause, only_from=only_from)
+    return known
 
 
 def _with_button(message: Message, asked: Asked, *, is_on: bool) -> Message:

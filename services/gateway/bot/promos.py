@@ -1,43 +1,54 @@
 """`/promos`: the catalogue, and how each promo is doing."""
 
 import asyncio
+from collections.abc import Mapping
 
 from services.gateway.bot.registry import Asked, Command, Hands, NotUnderstood
 from services.gateway.domain.roles import Role
+from shared import ids
 from shared.markdown import Message
-from shared.queries import CountClicks, ListPromos, PromoClicks, PromoView
+from shared.queries import CountClicks, EditPromo, ListPromos, PromoClicks, PromoIn, PromoView
 
-MOST_BUTTONS = 30
+MOST = 30
+MOST_CHARACTERS = 3000
+
+Numbers = Mapping[str, PromoClicks]
 
 
 async def promos(asked: Asked, hands: Hands) -> Message:
-    """List the catalogue, or show one promo of it."""
-    catalogue, clicks = await asyncio.gather(hands.bus.ask(ListPromos()), hands.bus.ask(CountClicks()))
-    numbers = {each.promo_id: each for each in clicks.items}
+    """List the catalogue, show one promo as it is posted, or enable or disable it."""
     match asked.words:
         case []:
-            return _list(asked, catalogue.items, numbers)
-        case ["show", promo_id]:
-            found = next((each for each in catalogue.items if each.id == promo_id), None)
-            return _one(asked, found, numbers)
+            catalogue, numbers = await _known(hands)
+            return _list(asked, catalogue, numbers)
+        case ["show" | "enable" | "disable" as verb, name]:
+            catalogue, numbers = await _known(hands)
+            promo = next((each for each in catalogue if name in (each.id, _short(each))), None)
+            if promo is None:
+                return Message().text(asked.say("promos.gone")).row(asked.press("promos.list", "promos"))
+            if verb != "show":
+                change = PromoIn(enabled=verb == "enable")
+                promo = await hands.bus.ask(EditPromo(cause=asked.cause, promo_id=promo.id, promo=change))
+            return _one(asked, promo, numbers)
     raise NotUnderstood
 
 
-def _list(asked: Asked, items: tuple[PromoView, ...], numbers: dict[str, PromoClicks]) -> Message:
+async def _known(hands: Hands) -> tuple[tuple[PromoView, ...], Numbers]:
+    catalogue, clicks = await asyncio.gather(hands.bus.ask(ListPromos()), hands.bus.ask(CountClicks()))
+    return catalogue.items, {each.promo_id: each for each in clicks.items}
+
+
+def _list(asked: Asked, items: tuple[PromoView, ...], numbers: Numbers) -> Message:
     message = Message().title(asked.say("promos.title")).blank()
     if not items:
         message.text(asked.say("promos.none"))
-    for promo in items:
+    for promo in items[:MOST]:
         message.text(_title(asked, promo)).bullet(_numbers(asked, numbers.get(promo.id)))
-    for promo in items[:MOST_BUTTONS]:
-        message.button(asked.press("promos.enabled" if promo.enabled else "promos.disabled", "promos",
-                                   f"show {promo.id}", title=promo.title))  # fmt: skip
+        message.button(asked.button(_title(asked, promo), "promos", f"show {_short(promo)}"))
     return message.row(asked.press("marketing.status_button", "marketing_status"))
 
 
-def _one(asked: Asked, promo: PromoView | None, numbers: dict[str, PromoClicks]) -> Message:
-    if promo is None:
-        return Message().text(asked.say("promos.gone")).row(asked.press("promos.list", "promos"))
+def _one(asked: Asked, promo: PromoView, numbers: Numbers) -> Message:
     message = Message().title(_title(asked, promo)).blank()
     message.bullet(asked.say("promos.detail", cta=promo.cta_text))
     if promo.payload is not None:
@@ -45,7 +56,17 @@ def _one(asked: Asked, promo: PromoView | None, numbers: dict[str, PromoClicks])
     if promo.url is not None:
         message.bullet(asked.say("promos.url", url=promo.url))
     message.bullet(_numbers(asked, numbers.get(promo.id)))
+    # A text near Telegram's limit leaves no room for what stands above it.
+    if promo.text and len(promo.text) <= MOST_CHARACTERS:
+        message.divider().source(promo.text)
+    verb = "disable" if promo.enabled else "enable"
+    message.row(asked.press(f"promos.{verb}", "promos", f"{verb} {_short(promo)}"))
     return message.row(asked.press("promos.list", "promos"))
+
+
+def _short(promo: PromoView) -> str:
+    """Name a promo in a button: its id may be too long for one."""
+    return ids.to_short(ids.derived("promo", promo.id))
 
 
 def _title(asked: Asked, promo: PromoView) -> str:
@@ -68,6 +89,6 @@ PROMOS = Command(
     description="Promos and their numbers",
     role=Role.ADMIN,
     run=promos,
-    usage="[show <promo>]",
-    help="Lists the catalogue in its order, with how often each promo was pressed.",
+    usage="[show|enable|disable <promo>]",
+    help="Lists the catalogue with how often each promo was pressed; shows, enables or disables one.",
 )

@@ -89,6 +89,9 @@ class Command:
     aliases: tuple[str, ...] = ()
     hidden: bool = False
     private: bool = False
+    after: Run | None = None
+    """What takes longer than an update may be handled: it starts once the reply is given, and is said in one
+    of its own. A process that dies meanwhile leaves it undone, so it changes nothing."""
 
     def described(self, language: str | None) -> str:
         """Return the description in a language, else as it was declared."""

@@ -1,17 +1,18 @@
 """Running a command, typed or pressed: who may, what comes of it, and the reply through senders."""
 
+import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import uuid4
 
 from services.gateway.bot import texts
-from services.gateway.bot.registry import Asked, Command, Hands, NotUnderstood, Registry
+from services.gateway.bot.registry import Asked, Command, Hands, NotUnderstood, Registry, Run
 from services.gateway.domain.bots import DoorBot
 from services.gateway.domain.commands import Done, Typed, pressed_in, typed_in
 from services.gateway.domain.updates import Written
 from services.gateway.store import User
-from shared import ids, metrics, telemetry
+from shared import ids, metrics, tasks, telemetry
 from shared.bus import BusUnavailable, NoAnswer, Refusal, RetryLater
 from shared.database import is_unavailable
 from shared.events import Address, Body, Button, Channel, Lane, MessageRequested, UpdateReceived
@@ -42,6 +43,12 @@ class Commands:
         self._registry = registry
         self._bots = bots
         self._hands = hands
+        self._later: set[asyncio.Task[None]] = set()
+        self._room = asyncio.Semaphore(1)
+
+    async def close(self) -> None:
+        """Give up what has been begun for later."""
+        await tasks.cancel(*self._later)
 
     async def run(self, update: UpdateReceived, written: Written, user: User | None, now: datetime) -> Done:
         """Do the command that a message or a press is, if it is one for this bot; say what was done."""
@@ -55,10 +62,28 @@ class Commands:
             return self._counted(Done("expired", name))
         if not self._is_ours(update.bot, typed, age):
             return Done("ignored")
-        reply = await self._reply(command, Asked(typed.rest, user, update, written, now))
+        asked = Asked(typed.rest, user, update, written, now)
+        reply = await self._reply(command, asked)
         if reply.message is not None:
             await self._say(reply.message, update, written, fresh=reply.fresh)
+        if command is not None and command.after is not None and reply.done.status == "handled":
+            task = asyncio.create_task(self._go_on(command, command.after, asked))
+            self._later.add(task)
+            task.add_done_callback(self._later.discard)
         return self._counted(reply.done)
+
+    async def _go_on(self, command: Command, after: Run, asked: Asked) -> None:
+        """Do what takes longer, one at a time, and say what came of it."""
+        async with self._room:
+            try:
+                reply = await self._done(replace(command, run=after), asked)
+            except Exception as error:  # noqa: BLE001 - the outermost boundary of what is done later
+                reply = _failed(command, error, asked)
+        if reply.message is not None:
+            try:
+                await self._say(reply.message, asked.update, asked.written, fresh=True, part="later")
+            except BusUnavailable as error:
+                log.warning("later_reply_lost", command=command.name, error=str(error))
 
     def _is_ours(self, bot: str, typed: Typed, age: timedelta) -> bool:
         known = self._bots.get(bot)
@@ -108,12 +133,14 @@ class Commands:
             return message
         return None
 
-    async def _say(self, reply: Message, update: UpdateReceived, written: Written, *, fresh: bool) -> None:
+    async def _say(
+        self, reply: Message, update: UpdateReceived, written: Written, *, fresh: bool, part: str = ""
+    ) -> None:
         pressed = update.kind == "callback_query"
         edits = pressed and not fresh and not written.is_gone
         await self._hands.bus.publish(
             MessageRequested(
-                id=ids.derived("reply", update.id),
+                id=ids.derived("reply", update.id, *filter(None, [part])),
                 at=update.at,
                 lane=Lane.TRANSACTIONAL,
                 channels=(Channel.TELEGRAM,),

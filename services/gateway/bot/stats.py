@@ -2,7 +2,7 @@
 
 import asyncio
 
-from services.gateway.bot.newsletter import is_subscribed
+from services.gateway.bot.newsletter import gets_news, known_to_senders
 from services.gateway.bot.registry import Asked, Command, Hands
 from services.gateway.domain.roles import Role
 from shared.events import ClickSource
@@ -14,15 +14,15 @@ MOST = 500
 
 async def stats(asked: Asked, hands: Hands) -> Message:
     """Show saved and read guides, presses, and the subscription."""
-    collection, subscribed, clicks = await asyncio.gather(
+    collection, known, clicks = await asyncio.gather(
         hands.guides.collection(asked.user.id),
-        is_subscribed(asked, hands),
+        known_to_senders(asked, hands),
         hands.bus.ask(ListClicks(user_id=asked.user.id, limit=MOST)),
     )
     links = sum(click.source is ClickSource.DEEP_LINK for click in clicks.items)
     more = "+" if clicks.cursor else ""
     message = Message().title(asked.say("stats.title")).blank()
-    state = asked.say("settings.on" if subscribed else "settings.off")
+    state = asked.say("settings.on" if gets_news(asked, known) else "settings.off")
     message.bullet(asked.say("stats.subscription", state=state))
     message.bullet(asked.say("stats.saved", n=len(collection.saved)))
     message.bullet(asked.say("stats.read", n=len(collection.read)))

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 from shared import ids
@@ -20,6 +20,8 @@ HANDLED = ("message", "edited_message", "channel_post", "callback_query", "my_ch
 """The kinds that Telegram is asked for; others, should they come, are stored and counted too."""
 OTHER = "other"
 
+_INSIDE = frozenset({"member", "administrator", "creator"})
+_OUTSIDE = frozenset({"left", "kicked"})
 _PRESS = re.compile(r"p1\.([A-Za-z0-9_-]{1,32})\.([A-Za-z0-9_-]{22})", re.ASCII)
 
 
@@ -34,6 +36,15 @@ class Press:
     chat_id: int | None
     message_id: int | None
     cta_text: str | None
+
+
+@dataclass(frozen=True)
+class Membership:
+    """What became of a bot in a chat; `date` is when, in seconds since 1970, if that is told."""
+
+    chat_id: int
+    change: Literal["blocked", "unblocked", "kicked", "added"]
+    date: int | None
 
 
 @dataclass(frozen=True)
@@ -86,6 +97,19 @@ def press_of(update: Mapping[str, Any]) -> Press | None:
         message_id=_integer(message.get("message_id")),
         cta_text=_text_of_button(message, data),
     )  # fmt: skip
+
+
+def membership_of(update: Mapping[str, Any]) -> Membership | None:
+    """Return what `my_chat_member` says of a bot in a chat, if it says anything that can be understood."""
+    part = _mapping(update.get("my_chat_member"))
+    chat, member = _mapping(part.get("chat")), _mapping(part.get("new_chat_member"))
+    chat_id, status = _integer(chat.get("id")), member.get("status")
+    if chat_id is None or not isinstance(status, str) or status not in _INSIDE | _OUTSIDE | {"restricted"}:
+        return None
+    is_in = member.get("is_member") is True if status == "restricted" else status in _INSIDE
+    if chat.get("type") == "private":
+        return Membership(chat_id, "unblocked" if is_in else "blocked", _integer(part.get("date")))
+    return Membership(chat_id, "added" if is_in else "kicked", _integer(part.get("date")))
 
 
 def person_of(value: Any) -> Person | None:

@@ -24,7 +24,7 @@ async def update_received(
     publish: Publish,
     now: datetime,
 ) -> None:
-    """Register who is met, do what they command, and log it: once, and in each chat one after the other.
+    """Register who is met, do what is to be done, and log it: once, and in each chat one after the other.
 
     What was done is published before the log says so: the log can be made anew from the stream.
     """
