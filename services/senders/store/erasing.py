@@ -62,7 +62,7 @@ _OF_ADDRESSES = text("""
 _STRIP_MESSAGES = text("""
     UPDATE messages SET user_id = :nobody,
            request = (request - 'address' - 'variables' - 'body' - 'reply_to_message_id' - 'edit_message_id')
-                     || jsonb_build_object('user_id', CAST(:nobody AS text))
+                     || jsonb_build_object('user_id', CAST(CAST(:nobody AS uuid) AS text))
     WHERE id = ANY(CAST(:message_ids AS uuid[]))""")
 _STRIP_DELIVERIES = text("""
     UPDATE deliveries
@@ -73,18 +73,25 @@ _STRIP_HISTORY = text("""
     UPDATE delivery_history h SET provider_message_id = NULL FROM deliveries d
     WHERE d.id = h.delivery_id AND d.channel = 'push' AND d.message_id = ANY(CAST(:message_ids AS uuid[]))""")
 # A list's sum goes along, so that the list can still be seen to be whole.
+_LISTED = """
+    user_id = ANY(CAST(:user_ids AS uuid[])) OR lower(address ->> 'email') = ANY(CAST(:emails AS text[]))
+    OR CAST(address ->> 'telegram_chat_id' AS bigint) = ANY(CAST(:chat_ids AS bigint[]))"""
+_LOCK_LISTS = text(f"""
+    SELECT id FROM campaigns WHERE id IN (SELECT campaign_id FROM campaign_recipients WHERE {_LISTED})
+    ORDER BY id FOR UPDATE""")  # noqa: S608 - a constant
+# A list's sum follows its entries, so that what is left of the list can still be believed.
 _STRIP_LISTS = text(f"""
-    WITH known AS (
-        SELECT campaign_id, position, {DIGEST} AS digest FROM campaign_recipients
-        WHERE user_id = ANY(CAST(:user_ids AS uuid[]))
-           OR lower(address ->> 'email') = ANY(CAST(:emails AS text[]))
-           OR CAST(address ->> 'telegram_chat_id' AS bigint) = ANY(CAST(:chat_ids AS bigint[]))),
+    WITH theirs AS (
+        SELECT campaign_id AS campaign, position AS place, CAST({DIGEST} AS numeric) AS was
+        FROM campaign_recipients WHERE {_LISTED}),
     stripped AS (
-        UPDATE campaign_recipients r SET user_id = :nobody, address = NULL, variables = '{{}}', key = NULL
-        FROM known WHERE r.campaign_id = known.campaign_id AND r.position = known.position
-        RETURNING r.campaign_id, r.position, r.user_id, r.address, r.variables, known.digest AS was),
-    changes AS (SELECT campaign_id, sum({DIGEST} - CAST(was AS numeric)) AS change FROM stripped GROUP BY 1)
-    UPDATE campaigns SET list_sum = list_sum + change FROM changes WHERE id = campaign_id""")  # noqa: S608 - constants
+        UPDATE campaign_recipients
+        SET key = gen_random_uuid(), user_id = :nobody, address = NULL, variables = '{{}}'
+        FROM theirs WHERE (campaign_id, position) = (campaign, place)
+        RETURNING campaign_id, {DIGEST} - was AS change)
+    UPDATE campaigns c SET list_sum = c.list_sum + s.change, version = c.version + 1
+    FROM (SELECT campaign_id, sum(change) AS change FROM stripped GROUP BY campaign_id) s
+    WHERE c.id = s.campaign_id""")  # noqa: S608 - constants
 _UNTOLD = text("SELECT * FROM forgotten_recipients WHERE NOT announced LIMIT 100")
 _TOLD = text("""
     UPDATE forgotten_recipients SET announced = true WHERE user_id = :user_id AND version = :version""")
@@ -153,6 +160,7 @@ class Erasing(Directory):
             known = Known((row["user_id"],), tuple(kept["emails"]), tuple(kept["chat_ids"]))
             found = (await connection.execute(_OF_ADDRESSES, known.parameters)).scalars().all()
             await _strip(connection, found, nobody)
+            await connection.execute(_LOCK_LISTS, known.parameters)
             await connection.execute(_STRIP_LISTS, known.parameters | {"nobody": nobody})
             await connection.execute(_SWEPT, {"user_id": row["user_id"], "version": row["version"]})
             return True

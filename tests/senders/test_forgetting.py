@@ -1,0 +1,162 @@
+"""Forgetting somebody: nothing of theirs is left, what was counted stays counted, and all are told."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+from sqlalchemy import text
+
+from services.senders import api
+from services.senders.handlers import Rounds
+from shared.events import Address, Channel, Lane, RecipientChanged, RecipientForgotten
+from shared.ids import user_of_telegram
+from shared.queries import (
+    CampaignRecipient,
+    CreateCampaign,
+    ForgetRecipient,
+    Forgotten,
+    LinkUser,
+    PutRecipient,
+    TellBounce,
+    TellChat,
+)
+
+ANN, CHAT = "Ann.Secret@example.org", 7654321
+WORDS = ("ann.secret", "sesame", str(CHAT))
+TABLES = (
+    "recipients", "push_subscriptions", "suppressions", "messages", "deliveries", "delivery_history",
+    "campaign_recipients", "chats_told", "forgotten_recipients", "commands_done",
+)  # fmt: skip
+
+
+async def forget(house: Any, user_id: UUID, cause: UUID | None = None) -> Forgotten:
+    """Let senders answer a ForgetRecipient."""
+    command = ForgetRecipient(cause=cause or uuid4(), user_id=user_id)
+    return await api.forget_recipient(command, house.recipients, house.desk.announcer.forgotten)
+
+
+async def leftovers(house: Any, *words: str) -> set[tuple[str, str]]:
+    """Return which words are anywhere in the tables of senders, and where."""
+    found = set()
+    for table in TABLES:
+        rows = await house.database.rows(text(f"SELECT row_to_json(t)::text AS row FROM {table} t"))  # noqa: S608
+        found |= {(table, word) for row in rows for word in words if word in row["row"].lower()}
+    return found
+
+
+async def sweep(house: Any) -> None:
+    """Let the rounds do what they do every second, and every ten minutes."""
+    rounds = Rounds(house.desk, house.campaigns, house.desk.announcer)
+    await rounds._untold()
+    await rounds._tidy()
+
+
+async def known_everywhere(house: Any) -> tuple[UUID, UUID]:
+    """Return the two ids of a linked person who has left traces in every table."""
+    house.chat(CHAT)
+    user_id, person = await house.recipient(email=ANN, language="es"), user_of_telegram(CHAT)
+    await house.recipients.put(
+        PutRecipient(cause=uuid4(), user_id=person, telegram_chat_id=CHAT, bot="default", role="SUBSCRIBER")
+    )
+    await house.recipients.link(LinkUser(cause=uuid4(), user_id=user_id, telegram_id=CHAT))
+    await house.subscribe(user_id)
+    await house.recipients.bounced(TellBounce(cause=uuid4(), email=ANN.upper(), kind="complaint"))
+    told = {"bot": "default", "chat_id": CHAT, "at": datetime.now(UTC), "cause": uuid4()}
+    await house.recipients.tell_chat(TellChat.model_validate({**told, "change": "added"}))
+    return user_id, person
+
+
+def says(house: Any, **fields: Any) -> Any:
+    """Return a request that says a word that is to be forgotten."""
+    return house.asked(body={"text": "Open sesame."}, **fields)
+
+
+async def test_nothing_is_left_of_somebody_but_the_sums(house: Any) -> None:
+    """Directory, texts and addresses are gone, also where a message or a list named the address itself.
+
+    What waited is cancelled; sent messages stay sent; both ids are told of, once, above their versions.
+    """
+    user_id, person = await known_everywhere(house)
+    later = datetime.now(UTC) + timedelta(minutes=30)
+    sent = [
+        await house.handle(says(house, user_id=person)),
+        await house.handle(says(house, address=Address(telegram_chat_id=CHAT))),
+        await house.handle(says(house, user_id=user_id, channels=(Channel.PUSH,))),
+    ]
+    waiting = await house.handle(says(house, user_id=user_id, not_before=later))
+    mailed = await house.handle(says(house, address=Address(email=ANN), channels=(Channel.EMAIL,)))
+    other = await house.handle(says(house, address=Address(telegram_chat_id=4242)))
+    before = {each: (await house.deliveries(each))[0][1] for each in (*sent, mailed, other)}
+    recipients = [
+        CampaignRecipient(address=Address(email=ANN.lower()), variables={"word": "sesame"}),
+        CampaignRecipient(user_id=person, variables={"word": "sesame"}), CampaignRecipient(user_id=uuid4()),
+    ]  # fmt: skip
+    campaign = CreateCampaign.model_validate(
+        {"campaign_id": uuid4(), "body": {"text": "News"}, "expires_at": later, "recipients": recipients}
+    )
+    await house.campaigns.add(campaign)
+    assert len({table for table, _ in await leftovers(house, *WORDS)}) >= 6
+
+    cause = uuid4()
+    forgotten = await forget(house, person, cause)
+    await sweep(house)
+
+    assert (set(forgotten.user_ids), forgotten.messages) == ({user_id, person}, 3)
+    assert await leftovers(house, *WORDS) == {("messages", "sesame")}, "but for what somebody else was told"
+    assert "sesame" in str((await house.ledger.message(other))[0]["request"])
+    assert not await leftovers(house, str(person), str(user_id)) - {
+        ("forgotten_recipients", str(person)), ("forgotten_recipients", str(user_id)),
+    }  # fmt: skip
+    assert await house.deliveries(waiting) == [("telegram", "suppressed", "cancelled")]
+    assert {each: (await house.deliveries(each))[0][1] for each in before} == before
+    assert await house.campaigns.is_list_whole(campaign.campaign_id)
+
+    versions = {event.user_id: event.version for event in house.of(RecipientChanged)}
+    told = {event.user_id: event.version for event in house.of(RecipientForgotten)}
+    assert told.keys() == {user_id, person}
+    assert all(told[each] > versions.get(each, 0) for each in told)
+    assert (await forget(house, person, cause)).messages == 0
+    assert len(house.of(RecipientForgotten)) == 2
+    assert await house.recipients.suppressed(Channel.EMAIL, ANN) == "complained"
+
+
+async def test_who_comes_back_is_somebody_new(house: Any) -> None:
+    """A forgotten person who writes again is told of above what was told before, with nothing of before."""
+    user_id, _ = await known_everywhere(house)
+    await forget(house, user_id)
+    await sweep(house)
+
+    await house.recipients.put(PutRecipient(cause=uuid4(), user_id=user_id, email="new@example.org"))
+    await house.desk.announcer.recipients()
+
+    view = await house.recipients.view(user_id)
+    assert (view.telegram_chat_id, view.language, view.push_subscriptions) == (None, None, ())
+    [forgotten] = [event for event in house.of(RecipientForgotten) if event.user_id == user_id]
+    assert house.of(RecipientChanged)[-1].version > forgotten.version
+
+
+async def test_what_comes_late_reaches_nobody_and_stays_nowhere(house: Any) -> None:
+    """A message of before that arrives after, or that a crash has left, is not sent, and is stripped."""
+    user_id, _ = await known_everywhere(house)
+    late = says(house, user_id=user_id, lane=Lane.CAMPAIGN)
+    command = ForgetRecipient(cause=uuid4(), user_id=user_id)
+    await house.recipients.forget(command, nobody=uuid4())  # and the process dies before it tells anybody
+
+    await house.handle(late)
+    assert await house.deliveries(late.id) == [("telegram", "suppressed", "no_address")]
+    await sweep(house)
+
+    assert house.texts(CHAT) == []
+    assert await leftovers(house, "sesame") == set()
+    assert {event.user_id for event in house.of(RecipientForgotten)} >= {user_id}
+
+
+async def test_somebody_who_was_only_written_to_is_forgotten_too(house: Any) -> None:
+    """An id that the directory never knew is told of all the same: others may know it."""
+    stranger = uuid4()
+    await house.handle(says(house, user_id=stranger))
+
+    assert (await forget(house, stranger)).messages == 1
+
+    assert [event.user_id for event in house.of(RecipientForgotten)] == [stranger]
+    assert await leftovers(house, "sesame") == set()
