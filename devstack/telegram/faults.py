@@ -16,6 +16,7 @@ CallFault = Literal[
     "retry_after",
     "revoked",
     "not_found",
+    "refuse",
     "migrate",
 ]
 DeliveryFault = Literal["duplicate_delivery", "refuse_webhook", "delay_webhook"]
@@ -35,6 +36,7 @@ MEANINGS: dict[CallFault | DeliveryFault, str] = {
     "retry_after": "answers 429 with retry_after = `seconds`; nothing happens",
     "revoked": "answers 401 Unauthorized",
     "not_found": "answers 404 Not Found, as the public front end does for a wrong token",
+    "refuse": "answers `status` with `description` and its `parameters`, word for word; nothing happens",
     "migrate": "the chat (a basic group) becomes a supergroup just before the call",
     "duplicate_delivery": "the receiver's answer to an update is dropped and the update delivered again",
     "refuse_webhook": "the receiver counts as refusing the connection",
@@ -54,6 +56,8 @@ class Fault:
     status: int = 500
     seconds: float = 1.0
     times: int | None = 1
+    description: str = ""
+    parameters: dict[str, int] | None = None
     struck: int = 0
 
 
@@ -74,9 +78,13 @@ class Faults:
         status: int = 500,
         seconds: float = 1.0,
         times: int | None = 1,
+        description: str = "",
+        parameters: dict[str, int] | None = None,
     ) -> Fault:
         """Put a fault in force and return it."""
-        fault = Fault(self._next_id, kind, method, chat_id, bot_id, status, seconds, times)
+        fault = Fault(
+            self._next_id, kind, method, chat_id, bot_id, status, seconds, times, description, parameters
+        )
         self._next_id += 1
         self.in_force.append(fault)
         return fault

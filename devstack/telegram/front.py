@@ -12,7 +12,8 @@ from devstack.telegram.performing import Answer, chat_named, perform, refusal, r
 from devstack.telegram.refusals import Refused, too_many_requests
 from devstack.telegram.world import Bot
 
-_BEFORE = frozenset({"status_before", "html_502", "retry_after", "revoked", "not_found"})
+_WRONG_TOKEN = {"revoked": (401, "Unauthorized"), "not_found": (404, "Not Found")}
+_BEFORE = frozenset({"status_before", "html_502", "retry_after", "revoked", "not_found", "refuse"})
 _HTML_502 = (
     b"<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>\r\n"
     b"<center><h1>502 Bad Gateway</h1></center>\r\n<hr><center>nginx/1.18.0</center>\r\n"
@@ -99,10 +100,10 @@ def _told(fault: Fault, answer: Answer | None) -> Answer:
             return Answer(502, _HTML_502, "Bad Gateway")
         case "retry_after":
             return refusal(too_many_requests(fault.seconds))
-        case "revoked":
-            return refusal(Refused(401, "Unauthorized"))
-        case "not_found":
-            return refusal(Refused(404, "Not Found"))
+        case "revoked" | "not_found":
+            return refusal(Refused(*_WRONG_TOKEN[fault.kind]))
+        case "refuse":
+            return refusal(Refused(fault.status, fault.description, fault.parameters))
         case _ if answer is None or fault.kind == "status_after":
             return refusal(Refused(fault.status, _phrase(fault.status)))
         case _:

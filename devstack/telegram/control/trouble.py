@@ -22,6 +22,8 @@ class MakeFault(Asked):
     status: int = Field(500, ge=400, le=599)
     seconds: float = Field(1.0, ge=0)
     times: int | None = Field(1, ge=1)
+    description: str = ""
+    parameters: dict[str, int] | None = None
 
 
 class ClearFaults(Asked):
