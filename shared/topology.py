@@ -109,6 +109,7 @@ DURABLES: tuple[Durable, ...] = (
         concurrency=1,
     ),
     Durable("gateway_updates", "UPDATES", ("updates.>",), concurrency=16),
+    Durable("gateway_campaigns", "OUTCOMES", ("campaigns.changed",), concurrency=1),
     Durable("gateway_presses", "CLICKS", ("clicks.pressed",), concurrency=1, batch=500),
 )  # fmt: skip
 

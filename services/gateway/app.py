@@ -28,11 +28,20 @@ from services.gateway.domain.commands import Done
 from services.gateway.domain.keys import Rate
 from services.gateway.domain.updates import Written
 from services.gateway.settings import GatewaySettings
-from services.gateway.store import Guides, Idempotency, Keys, PublishedCommands, UpdateLog, User, Users
+from services.gateway.store import (
+    Broadcasts,
+    Guides,
+    Idempotency,
+    Keys,
+    PublishedCommands,
+    UpdateLog,
+    User,
+    Users,
+)
 from shared import tasks, telemetry
 from shared.bus import Bus, BusUnavailable, answering, on, on_batch
 from shared.database import Attempts, Database, is_unavailable
-from shared.events import ButtonClicked, UpdateReceived
+from shared.events import ButtonClicked, CampaignChanged, UpdateReceived
 from shared.queries import AuditGateway
 from shared.queues import Queues
 from shared.service import Service
@@ -68,6 +77,8 @@ async def app(settings: GatewaySettings, service: Service) -> AsyncIterator[None
         idempotency = Idempotency(database)
         announcer = handlers.Announcer(users, bus)
         guides = Guides(database)
+        broadcasts = Broadcasts(database)
+        hands = Hands(bus, users, guides, update_log, broadcasts)
         await guides.ship(shipped_guides())
         await say_who_owns(users)
         apis = connected(settings, bots, session)
@@ -76,16 +87,17 @@ async def app(settings: GatewaySettings, service: Service) -> AsyncIterator[None
         async with (
             in_background(service, "announcing", announcer.run),
             in_background(service, "menu", shown.settle),
+            in_background(service, "broadcasting", handlers.Broadcaster(broadcasts, bus).run),
             in_background(service, "roles", shown.follow_roles),
             in_background(service, "forgetting", lambda: forget(settings, update_log, idempotency)),
             bus.answer(
                 answering(AuditGateway, lambda query: audit(query, database, bus.streams)),
                 is_unavailable=is_unavailable,
             ),
-            consuming(Attempts(database), bots, Hands(bus, users, guides, update_log), announcer.wake),
+            consuming(Attempts(database), bots, hands, announcer.wake),
             serve(
                 application(
-                    door(settings, bus, database, idempotency, bots, service),
+                    door(settings, bus, database, idempotency, broadcasts, bots, service),
                     Webhook(
                         intake,
                         bots,
@@ -108,6 +120,7 @@ def door(
     bus: Bus,
     database: Database,
     idempotency: Idempotency,
+    broadcasts: Broadcasts,
     bots: Mapping[str, DoorBot],
     service: Service,
 ) -> Door:
@@ -120,6 +133,7 @@ def door(
         idempotency,
         Templates(bus),
         Guides(database),
+        broadcasts,
         bots,
         service,
         utc_now,
@@ -201,6 +215,12 @@ async def consuming(
         bus.consume(
             "gateway_updates",
             on(UpdateReceived, lambda update, _: take_update(update)),
+            attempts=attempts,
+            is_unavailable=is_unavailable,
+        ),
+        bus.consume(
+            "gateway_campaigns",
+            on(CampaignChanged, lambda event, _: handlers.campaign_changed(event, hands.broadcasts)),
             attempts=attempts,
             is_unavailable=is_unavailable,
         ),

@@ -26,7 +26,7 @@ HANDLED_BY: dict[type[Event], set[str]] = {
     events.MessageFailed: {"scheduler_outcomes"},
     events.MessageSuppressed: {"scheduler_outcomes"},
     events.MessageAmbiguous: {"scheduler_outcomes"},
-    events.CampaignChanged: set(),
+    events.CampaignChanged: {"gateway_campaigns"},
     events.UpdateReceived: {"gateway_updates"},
     events.UpdateHandled: set(),
     events.RecipientChanged: set(),

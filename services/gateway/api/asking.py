@@ -16,7 +16,7 @@ from services.gateway.api.route import ADAPTERS, NAMED, Route
 from services.gateway.domain.bots import DoorBot
 from services.gateway.domain.keys import Rate
 from services.gateway.domain.reading import NotJson, is_deep, read_json
-from services.gateway.store import ApiKey, Guides, Idempotency, Keys
+from services.gateway.store import ApiKey, Broadcasts, Guides, Idempotency, Keys
 from shared import ids
 from shared.bus import Bus
 from shared.queries import Query, ReplyT
@@ -40,6 +40,7 @@ class Door:
     idempotency: Idempotency
     templates: "Templates"
     guides: Guides
+    broadcasts: Broadcasts
     bots: Mapping[str, DoorBot]
     service: Service
     now: Callable[[], datetime]

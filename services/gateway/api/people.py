@@ -39,12 +39,16 @@ def _language(value: str) -> str:
     return value
 
 
+TimeZone = Annotated[str, AfterValidator(_time_zone)]
+Language = Annotated[str, AfterValidator(_language)]
+
+
 class QuietHoursIn(QuietHours):
     """Quiet hours; where `end` is before `start` the night lies between them."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    zone: Annotated[str, AfterValidator(_time_zone)] | None = None
+    zone: TimeZone | None = None
 
 
 class RecipientIn(Strict):
@@ -53,8 +57,8 @@ class RecipientIn(Strict):
     email: Email | None = None
     telegram_chat_id: Integer | None = None
     bot: Name | None = None
-    language: Annotated[str, AfterValidator(_language)] | None = None
-    time_zone: Annotated[str, AfterValidator(_time_zone)] | None = None
+    language: Language | None = None
+    time_zone: TimeZone | None = None
     opted_out: bool | None = None
     muted: Channels | None = None
     channel_order: Channels | None = None

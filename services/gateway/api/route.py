@@ -35,6 +35,7 @@ class Named:
 
 
 NAMED: Mapping[str, Named] = {
+    "broadcast_id": Named("broadcast"),
     "campaign_id": Named("campaign"),
     "click_id": Named("click"),
     "guide_id": Named("guide", Slug),

@@ -2,6 +2,7 @@
 
 from services.gateway.api import (
     balance,
+    broadcasts,
     campaigns,
     clicks,
     dead_letters,
@@ -23,6 +24,7 @@ ROUTES: tuple[Route, ...] = (
     *PUSH_ROUTES,
     *clicks.ROUTES,
     *reads.ROUTES,
+    *broadcasts.ROUTES,
     *balance.ROUTES,
     *dead_letters.ROUTES,
     *schedules.ROUTES,

@@ -9,7 +9,7 @@ from services.gateway.bot import texts
 from services.gateway.domain.commands import check_alias, check_name, press_data
 from services.gateway.domain.roles import Role
 from services.gateway.domain.updates import Written
-from services.gateway.store import Guides, UpdateLog, User, Users
+from services.gateway.store import Broadcasts, Guides, UpdateLog, User, Users
 from shared.bus import Bus
 from shared.events import Button, UpdateReceived
 from shared.markdown import Message
@@ -29,6 +29,7 @@ class Hands:
     users: Users
     guides: Guides
     log: UpdateLog
+    broadcasts: Broadcasts
 
 
 @dataclass(frozen=True)

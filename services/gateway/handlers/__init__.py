@@ -1,8 +1,17 @@
 """What gateway does with each event, and what it owes others because of it."""
 
 from services.gateway.handlers.announcing import Announcer
+from services.gateway.handlers.broadcasting import Broadcaster, campaign_changed
 from services.gateway.handlers.chats import tell_of_chat
 from services.gateway.handlers.events import button_clicked, update_received
 from services.gateway.handlers.projecting import projecting
 
-__all__ = ["Announcer", "button_clicked", "projecting", "tell_of_chat", "update_received"]
+__all__ = [
+    "Announcer",
+    "Broadcaster",
+    "button_clicked",
+    "campaign_changed",
+    "projecting",
+    "tell_of_chat",
+    "update_received",
+]

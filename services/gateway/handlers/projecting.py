@@ -1,19 +1,19 @@
-"""What of each event is a projection: the update log, made from the streams without any effect."""
+"""What of each event is a projection: the update log and campaigns' sums, made without any effect."""
 
 from collections.abc import Sequence
 
 from services.gateway.domain.updates import written_in
 from services.gateway.handlers.events import line_of, lines_of
-from services.gateway.store import UpdateLog
+from services.gateway.store import Broadcasts, UpdateLog
 from shared.bus import on, on_batch
 from shared.database import Database
-from shared.events import ButtonClicked, UpdateHandled, UpdateReceived
+from shared.events import ButtonClicked, CampaignChanged, UpdateHandled, UpdateReceived
 from shared.record.feeding import Feed, Projecting
 
 
 def projecting(database: Database) -> Projecting:
-    """Return how the update log comes from events; nobody is registered or answered."""
-    log = UpdateLog(database)
+    """Return how the update log and campaigns' sums come from events; nobody is registered or answered."""
+    log, broadcasts = UpdateLog(database), Broadcasts(database)
 
     async def received(updates: Sequence[UpdateReceived]) -> None:
         await log.add([line_of(each, written_in(each.update, each.kind)) for each in updates])
@@ -22,12 +22,13 @@ def projecting(database: Database) -> Projecting:
         await log.add(lines_of(presses))
 
     return Projecting(
-        tables=("telegram_webhooks",),
+        tables=("telegram_webhooks", "campaign_progress"),
         bulky=("telegram_webhooks",),
         feeds=(
             Feed("gateway_updates", (on_batch(UpdateReceived, received),)),
             Feed("gateway_presses", (on_batch(ButtonClicked, pressed),)),
             Feed("gateway_updates", (on(UpdateHandled, lambda done, _: log.settle(done)),), ("handled.*",)),
+            Feed("gateway_campaigns", (on(CampaignChanged, lambda event, _: broadcasts.progress(event)),)),
         ),
         finish=lambda: log.forget_like("public.telegram_webhooks"),
     )

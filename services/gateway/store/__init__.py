@@ -1,5 +1,6 @@
 """The tables of gateway, and every question that is put to them."""
 
+from services.gateway.store.broadcasts import Broadcasts
 from services.gateway.store.commands import Entry, PublishedCommands
 from services.gateway.store.guides import Collection, GuideNumbers, Guides
 from services.gateway.store.idempotency import Idempotency, OtherRequest
@@ -10,6 +11,7 @@ from services.gateway.store.users import People, Seen, User, Users
 
 __all__ = [
     "ApiKey",
+    "Broadcasts",
     "Collection",
     "Entry",
     "GuideNumbers",

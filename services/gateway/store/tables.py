@@ -131,6 +131,46 @@ telegram_commands = Table(
     CheckConstraint("role IN ('public', 'subscriber', 'admin', 'owner')", name="telegram_commands_role"),
 )
 
+telegram_broadcasts = Table(
+    "telegram_broadcasts",
+    metadata,
+    Column("id", Uuid, primary_key=True),  # its campaign's id too
+    Column("text", Text, nullable=False),  # MarkdownV2 that has been checked
+    Column("audience", Text, nullable=False),
+    Column("cta_text", Text),
+    Column("cta_url", Text),
+    Column("bot", Text),
+    Column("status", Text, nullable=False, server_default="draft"),  # as it is wanted
+    Column("reason", Text),
+    Column("scheduled_at", DateTime(timezone=True)),
+    Column("time_zone", Text),  # in which it was scheduled
+    Column("told", Boolean, nullable=False, server_default=text("true")),  # senders knows what is wanted
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("updated_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    CheckConstraint("audience IN ('all', 'subscribers', 'admins')", name="telegram_broadcasts_audience"),
+    CheckConstraint(
+        "status IN ('draft', 'scheduled', 'sending', 'sent', 'failed', 'cancelled')",
+        name="telegram_broadcasts_status",
+    ),
+    CheckConstraint("num_nonnulls(cta_text, cta_url) <> 1", name="telegram_broadcasts_cta"),
+    Index("telegram_broadcasts_time", "created_at", "id"),
+    Index("telegram_broadcasts_untold", "updated_at", postgresql_where=text("NOT told")),
+)
+
+campaign_progress = Table(
+    "campaign_progress",
+    metadata,
+    Column("campaign_id", Uuid, primary_key=True),
+    Column("version", Integer, nullable=False),  # of the event that told of it
+    Column("status", Text, nullable=False),
+    Column("reason", Text),
+    Column("intended", Integer, nullable=False),
+    Column("sent", Integer),
+    Column("failed", Integer),
+    Column("suppressed", Integer),
+    Column("ambiguous", Integer),
+)
+
 api_keys = Table(
     "api_keys",
     metadata,
