@@ -8,7 +8,7 @@ import aiohttp
 import pytest
 from sqlalchemy import text
 
-from services.gateway.api.route import PLACEHOLDER, Media, Route
+from services.gateway.api.route import PLACEHOLDER, Route
 from services.gateway.api.routes import ROUTES
 from services.gateway.app import app
 from services.gateway.domain.keys import Rate
