@@ -2,7 +2,7 @@
 
 import typer
 
-from carillon import audit, demo, dlq, keys, rebuild, reconcile, template, up, webhook
+from carillon import audit, demo, dlq, keys, promo, rebuild, reconcile, schedule, template, up, webhook
 
 app = typer.Typer(
     help="Scheduled Telegram promos, counted presses, and notifications never lost, never doubled.",
@@ -17,6 +17,8 @@ app.command("rebuild")(rebuild.command)
 app.command("reconcile")(reconcile.command)
 app.add_typer(dlq.app, name="dlq")
 app.add_typer(keys.app, name="keys")
+app.add_typer(promo.app, name="promo")
+app.add_typer(schedule.app, name="schedule")
 app.add_typer(template.app, name="template")
 app.add_typer(webhook.app, name="webhook")
 

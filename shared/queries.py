@@ -104,7 +104,8 @@ class AuditGateway(Query[Books]):
 
 
 Slug = Annotated[str, Field(pattern="^[a-z0-9_]{1,64}$")]
-ScheduleName = Annotated[str, Field(pattern="^[a-z0-9][a-z0-9_-]{0,63}$")]
+ScheduleName = Annotated[str, Field(pattern="^[a-z0-9][a-z0-9_-]{0,30}$")]
+"""Shorter than any way to write an id, so that either can stand in its place."""
 Payload = Annotated[str, Field(pattern="^[A-Za-z0-9_-]{1,32}$")]
 TextFormat = Literal["plain", "markdown_v2"]
 
@@ -476,6 +477,42 @@ class ListPromoLog(Query[PromoLogPage]):
     until: AwareDatetime | None = None
     cursor: str | None = None
     limit: int = Field(default=100, ge=1, le=500)
+
+
+class PromoPosts(Value):
+    """What became of a promo: slots that showed it, and its posts; `reach` counts its chats.
+
+    intended = posted + failed + suppressed + ambiguous + pending.
+    """
+
+    promo_id: str
+    slots: int
+    intended: int
+    posted: int
+    failed: int
+    suppressed: int
+    ambiguous: int
+    pending: int
+    reach: int
+
+
+class PromoPostsList(Value):
+    """Sums per promo, and how many slots were skipped, by reason."""
+
+    items: tuple[PromoPosts, ...]
+    skipped: dict[str, int] = {}
+
+
+class CountPosts(Query[PromoPostsList]):
+    """Ask for the sums of one promo, or of all, over slots from `since` on and before `until`."""
+
+    service = "scheduler"
+    name = "count_posts"
+    reply = PromoPostsList
+
+    promo_id: str | None = None
+    since: AwareDatetime | None = None
+    until: AwareDatetime | None = None
 
 
 # --- clicks ---------------------------------------------------------------------------------------------
@@ -1318,6 +1355,7 @@ ALL: tuple[type[Query[Value]], ...] = (
     StartSchedule, StopSchedule, PauseSchedule, CreateSchedule, EditSchedule, DeleteSchedule, GetSchedule,
     ListSchedules, PlanSlots,
     ListPromos, GetPromo, CreatePromo, EditPromo, DeletePromo, ReorderPromos, PreviewPromo, ListPromoLog,
+    CountPosts,
     ListClicks, CountClicks, ListPostClicks, GetClicksSeries, AnnotateClick,
     ListTemplates, ResolveChat, GetMessage, ListMessages, CancelMessage, GetRecipient, ListRecipients,
     PutRecipient,

@@ -188,7 +188,10 @@ def promo_answers(catalogue: Catalogue, templates: Templates, clock: Clock) -> t
 
 def log_answers(promo_log: PromoLog) -> tuple[Answering, ...]:
     """Return who answers questions about what was posted."""
-    return (answering(queries.ListPromoLog, lambda query: api.list_promo_log(query, promo_log)),)
+    return (
+        answering(queries.ListPromoLog, lambda query: api.list_promo_log(query, promo_log)),
+        answering(queries.CountPosts, lambda query: api.count_posts(query, promo_log)),
+    )
 
 
 @asynccontextmanager

@@ -50,6 +50,19 @@ MATRIX = {
     ("POST", "/campaigns/{campaign_id}/resume"): KeyRole.SERVICE,
     ("POST", "/campaigns/{campaign_id}/cancel"): KeyRole.SERVICE,
     ("GET", "/promos"): KeyRole.SERVICE,
+    ("POST", "/promos"): KeyRole.ADMIN,
+    ("PUT", "/promos/order"): KeyRole.ADMIN,
+    ("POST", "/promos/preview"): KeyRole.SERVICE,
+    ("GET", "/promos/{promo_id}"): KeyRole.SERVICE,
+    ("PATCH", "/promos/{promo_id}"): KeyRole.ADMIN,
+    ("DELETE", "/promos/{promo_id}"): KeyRole.ADMIN,
+    ("POST", "/promos/{promo_id}/enable"): KeyRole.ADMIN,
+    ("POST", "/promos/{promo_id}/disable"): KeyRole.ADMIN,
+    ("POST", "/promos/{promo_id}/preview"): KeyRole.SERVICE,
+    ("GET", "/promos/{promo_id}/chart.svg"): KeyRole.SERVICE,
+    ("GET", "/promo-stats"): KeyRole.SERVICE,
+    ("GET", "/promo-stats.csv"): KeyRole.SERVICE,
+    ("GET", "/promo-log.csv"): KeyRole.SERVICE,
     ("GET", "/promo-log"): KeyRole.SERVICE,
     ("GET", "/clicks"): KeyRole.SERVICE,
     ("GET", "/clicks/stats"): KeyRole.SERVICE,
@@ -57,7 +70,15 @@ MATRIX = {
     ("GET", "/clicks/series"): KeyRole.SERVICE,
     ("PATCH", "/clicks/{click_id}"): KeyRole.SERVICE,
     ("GET", "/status"): KeyRole.SERVICE,
+    ("GET", "/plan"): KeyRole.SERVICE,
     ("GET", "/schedules"): KeyRole.SERVICE,
+    ("POST", "/schedules"): KeyRole.ADMIN,
+    ("GET", "/schedules/{schedule_id}"): KeyRole.SERVICE,
+    ("PATCH", "/schedules/{schedule_id}"): KeyRole.ADMIN,
+    ("DELETE", "/schedules/{schedule_id}"): KeyRole.ADMIN,
+    ("GET", "/schedules/{schedule_id}/plan"): KeyRole.SERVICE,
+    ("POST", "/schedules/{schedule_id}/pause"): KeyRole.ADMIN,
+    ("POST", "/schedules/{schedule_id}/resume"): KeyRole.ADMIN,
     ("POST", "/schedules/{schedule_id}/start"): KeyRole.ADMIN,
     ("POST", "/schedules/{schedule_id}/stop"): KeyRole.ADMIN,
     ("GET", "/guides"): KeyRole.SERVICE,
@@ -262,7 +283,7 @@ async def test_errors_are_problems(gateway: Any) -> None:
             assert response.headers["Referrer-Policy"] == "no-referrer"
     asks = {"Origin": "https://a.example", "Access-Control-Request-Method": "GET"}
     async with gateway.http.options(f"{gateway.url}/api/v1/promos", headers=asks) as response:
-        assert (response.status, response.headers["Allow"]) == (204, "GET, HEAD, OPTIONS")
+        assert (response.status, response.headers["Allow"]) == (204, "GET, HEAD, OPTIONS, POST")
         assert not any(name.startswith("Access-Control") for name in response.headers)
 
 

@@ -193,7 +193,7 @@ async def test_schedules_start_and_stop(gateway: Any) -> None:
     assert [each.schedule_id for each in starts] == [None, None, UUID(USER), UUID(USER)]
     assert len({each.cause for each in starts}) == 2
     assert len({each.cause for each in gateway.peers.of(StopSchedule)}) == 1
-    assert (await gateway.call("POST", "/schedules/other/start", role=KeyRole.ADMIN))[0] == 404
+    assert (await gateway.call("POST", "/schedules/No.Such/start", role=KeyRole.ADMIN))[0] == 404
 
 
 async def test_recipients(gateway: Any) -> None:

@@ -24,6 +24,10 @@ WANTED = Wanted(bot="default", timing=Every(INTERVAL), validity=HOUR, chat_ids=(
 TEXTS = {promo.id: f"*{promo.title}*" for promo in SHIPPED}
 
 
+def nothing() -> None:
+    """Stand for a clock that need not be woken."""
+
+
 @dataclass
 class World:
     """What has been published, and the time; `fails` makes the next so many publishes fail."""

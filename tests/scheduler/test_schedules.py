@@ -18,11 +18,7 @@ from shared.bus import Refusal
 from shared.database import Database
 from shared.events import PromoCancelled, PromoDue, SlotSkipped
 from shared.queries import StartSchedule, StopSchedule
-from tests.scheduler.conftest import HOUR, START, TEXTS, WANTED, World
-
-
-def nothing() -> None:
-    """Stand for a clock that need not be woken."""
+from tests.scheduler.conftest import HOUR, START, TEXTS, WANTED, World, nothing
 
 
 async def test_the_first_run_ships_four_promos(settled: Schedules, catalogue: Catalogue) -> None:

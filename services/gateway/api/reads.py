@@ -1,4 +1,4 @@
-"""Reads of the API: promos, their log, and the state of the whole."""
+"""Reads of the API: the promo log, and the state of the whole."""
 
 import asyncio
 
@@ -12,14 +12,8 @@ from shared.queries import (
     ListPromoLog,
     ListPromos,
     ListSchedules,
-    PromoList,
     PromoLogPage,
 )
-
-
-async def list_promos(call: Call) -> web.Response:
-    """Answer with the catalogue in its order."""
-    return await call.ask(ListPromos())
 
 
 async def list_promo_log(call: Call) -> web.Response:
@@ -43,7 +37,6 @@ async def status(call: Call) -> web.Response:
 
 
 ROUTES = (
-    Route("GET", "/promos", KeyRole.SERVICE, list_promos, {200: PromoList}),
     Route("GET", "/promo-log", KeyRole.SERVICE, list_promo_log, {200: PromoLogPage}, query=ListPromoLog),
     Route("GET", "/status", KeyRole.SERVICE, status, {200: Status}),
 )

@@ -10,6 +10,7 @@ from aiohttp import web
 from pydantic import BaseModel, Field, TypeAdapter
 
 from services.gateway.domain.roles import KeyRole
+from shared.queries import ScheduleName
 
 if TYPE_CHECKING:
     from services.gateway.api.asking import Call
@@ -44,7 +45,7 @@ NAMED: Mapping[str, Named] = {
     "promo_id": Named("promo", Slug),
     "subscription_id": Named("push subscription"),
     "suppression_id": Named("suppression"),
-    "schedule_id": Named("schedule", Literal["default"] | UUID),
+    "schedule_id": Named("schedule", UUID | ScheduleName),
     "user_id": Named("recipient"),
 }
 """Every placeholder that a path may have."""

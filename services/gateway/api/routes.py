@@ -8,9 +8,11 @@ from services.gateway.api import (
     dead_letters,
     guides,
     messages,
+    promos,
     reads,
     recipients,
     schedules,
+    statistics,
     trial,
 )
 from services.gateway.api.push import ROUTES as PUSH_ROUTES
@@ -27,6 +29,8 @@ ROUTES: tuple[Route, ...] = (
     *broadcasts.ROUTES,
     *balance.ROUTES,
     *dead_letters.ROUTES,
+    *promos.ROUTES,
+    *statistics.ROUTES,
     *schedules.ROUTES,
     *guides.ROUTES,
 )

@@ -1,7 +1,7 @@
 """What scheduler answers: about promos, about schedules and what they would post, and about the log."""
 
 from services.scheduler.api.books import audit
-from services.scheduler.api.log import list_promo_log
+from services.scheduler.api.log import count_posts, list_promo_log
 from services.scheduler.api.planning import plan_slots
 from services.scheduler.api.promos import (
     create_promo,
@@ -26,6 +26,7 @@ from services.scheduler.api.wording import draft_of, text_of
 
 __all__ = [
     "audit",
+    "count_posts",
     "create_promo",
     "create_schedule",
     "delete_promo",

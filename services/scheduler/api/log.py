@@ -3,7 +3,7 @@
 from services.scheduler.store import PromoLog
 from shared.bus import Refusal
 from shared.cursors import from_cursor, to_cursor
-from shared.queries import ListPromoLog, PromoLogPage
+from shared.queries import CountPosts, ListPromoLog, PromoLogPage, PromoPostsList
 
 
 async def list_promo_log(query: ListPromoLog, promo_log: PromoLog) -> PromoLogPage:
@@ -18,3 +18,8 @@ async def list_promo_log(query: ListPromoLog, promo_log: PromoLog) -> PromoLogPa
     items = found[: query.limit]
     cursor = to_cursor(items[-1].slot, items[-1].schedule_id) if len(found) > query.limit else None
     return PromoLogPage(items=tuple(items), cursor=cursor)
+
+
+async def count_posts(query: CountPosts, promo_log: PromoLog) -> PromoPostsList:
+    """Answer with the sums of a promo, or of all that were due."""
+    return await promo_log.sums(query.promo_id, query.since, query.until)

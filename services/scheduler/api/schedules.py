@@ -1,5 +1,7 @@
 """What scheduler answers about schedules."""
 
+import asyncio
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -183,17 +185,18 @@ def _timing(before: Timing, given: ScheduleIn, zone: str, now: datetime) -> Timi
 async def _chats(given: ScheduleIn, bot: str, resolve: Resolve) -> tuple[int, ...] | None:
     if given.chats is None:
         return None
-    found = []
-    for chat in given.chats:
-        if isinstance(chat, int) or chat.removeprefix("-").isdecimal():
-            if not 0 < abs(int(chat)) <= BIGGEST_CHAT_ID:
-                raise _invalid("chats", "expected chat ids of 64 bits, none of them 0")
-            found.append(int(chat))
-        elif chat.startswith("@"):
-            found.append(await resolve(given.bot or bot, chat))
-        else:
-            raise _invalid("chats", "expected chat ids, or names such as @channel")
+    found = await asyncio.gather(*(_chat(chat, given.bot or bot, resolve) for chat in given.chats))
     return tuple(dict.fromkeys(found))
+
+
+async def _chat(chat: int | str, bot: str, resolve: Resolve) -> int:
+    if isinstance(chat, str) and chat.startswith("@"):
+        return await resolve(bot, chat)
+    if isinstance(chat, str) and not re.fullmatch(r"-?[0-9]{1,19}", chat):
+        raise _invalid("chats", "expected chat ids, or names such as @channel")
+    if not 0 < abs(int(chat)) <= BIGGEST_CHAT_ID:
+        raise _invalid("chats", "expected chat ids of 64 bits, none of them 0")
+    return int(chat)
 
 
 def _invalid(field: str, message: str) -> Refusal:

@@ -9,7 +9,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from shared.database import Database
 from shared.events import Outcome, PromoDue, PromoRef, SlotSkipped
-from shared.queries import PromoLogEntry
+from shared.queries import PromoLogEntry, PromoPosts, PromoPostsList
 
 _RECORD_DUE = text("""
 INSERT INTO promo_log_chats (id, schedule_id, slot, promo_id, chat_id, state, attempt, rank, due_at)
@@ -45,6 +45,31 @@ SELECT stored.state = 'sent' AND NOT EXISTS (SELECT FROM before WHERE before.sta
        EXISTS (SELECT FROM promos WHERE promos.id = :promo_id) AS in_catalogue
 FROM stored
 """)
+
+_SUMS = text("""
+SELECT promo_id, count(DISTINCT (schedule_id, slot)) AS slots, count(*) AS intended,
+    count(*) FILTER (WHERE state = 'sent') AS posted,
+    count(*) FILTER (WHERE state = 'failed') AS failed,
+    count(*) FILTER (WHERE state = 'suppressed') AS suppressed,
+    count(*) FILTER (WHERE state = 'ambiguous') AS ambiguous,
+    count(*) FILTER (WHERE state = 'pending') AS pending,
+    count(DISTINCT chat_id) FILTER (WHERE state = 'sent') AS reach
+FROM promo_log_chats
+WHERE promo_id IS NOT NULL
+    AND (CAST(:promo_id AS text) IS NULL OR promo_id = :promo_id)
+    AND (CAST(:since AS timestamptz) IS NULL OR slot >= :since)
+    AND (CAST(:until AS timestamptz) IS NULL OR slot < :until)
+GROUP BY promo_id ORDER BY promo_id
+""")
+
+_SKIPPED = text("""
+SELECT reason, count(*) AS slots FROM promo_log_chats
+WHERE state = 'skipped' AND (CAST(:since AS timestamptz) IS NULL OR slot >= :since)
+    AND (CAST(:until AS timestamptz) IS NULL OR slot < :until)
+GROUP BY reason ORDER BY reason
+""")
+
+_COUNTS = ("slots", "intended", "posted", "failed", "suppressed", "ambiguous", "pending", "reach")
 
 _LOGS = table(
     "marketing_promo_logs",
@@ -114,6 +139,17 @@ class PromoLog:
             reason=outcome.reason,
         )
         return Recorded(False, False) if row is None else Recorded(row["newly_posted"], row["in_catalogue"])
+
+    async def sums(
+        self, promo_id: str | None, since: datetime | None, until: datetime | None
+    ) -> PromoPostsList:
+        """Return the sums of a promo (zeros where it was never due), or of all that were."""
+        rows = await self._database.rows(_SUMS, promo_id=promo_id, since=since, until=until)
+        skipped = await self._database.rows(_SKIPPED, since=since, until=until) if promo_id is None else ()
+        items = [PromoPosts.model_validate(dict(row)) for row in rows]
+        if promo_id is not None and not items:
+            items = [PromoPosts(promo_id=promo_id, **dict.fromkeys(_COUNTS, 0))]
+        return PromoPostsList(items=tuple(items), skipped={row["reason"]: row["slots"] for row in skipped})
 
     async def newest(
         self,

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import any_, delete, func, literal, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -105,7 +105,7 @@ class Catalogue:
             if await commands.known(connection, "delete", promo_id, cause) is not None:
                 return
             await _one(connection, promo_id)
-            user = select(schedules.c.name).where(schedules.c.promo_ids.contains([promo_id])).limit(1)
+            user = select(schedules.c.name).where(literal(promo_id) == any_(schedules.c.promo_ids)).limit(1)
             if (name := (await connection.execute(user)).scalar()) is not None:
                 raise PromoInUse(name)
             await connection.execute(delete(promos).where(promos.c.id == promo_id))
