@@ -101,6 +101,14 @@ _SUM_UP = """
         WHERE m.lane = 'campaign' GROUP BY m.campaign_id, m.id) AS each
     WHERE state IS NOT NULL GROUP BY campaign_id, state"""
 
+_SUM_LISTS = """
+    UPDATE campaigns SET list_sum = sums.list_sum FROM (
+        SELECT campaign_id, sum(CAST(CAST('x' || encode(substring(sha256(convert_to(
+            jsonb_build_array(position, user_id, address, variables)::text, 'UTF8')) FROM 1 FOR 8), 'hex')
+            AS bit(64)) AS bigint)) AS list_sum
+        FROM campaign_recipients GROUP BY campaign_id) AS sums
+    WHERE id = sums.campaign_id"""
+
 
 def upgrade() -> None:
     for column in _COLUMNS:
@@ -121,7 +129,7 @@ def upgrade() -> None:
         postgresql_where=sa.text("state = 'pending' AND reason = 'campaign_paused'"),
     )  # fmt: skip
     _tables()
-    for statement in (_BEST, _TALLY, _ON_CHANGE, _ON_NEXT, _JOIN, _ON_JOIN, _SUM_UP):
+    for statement in (_BEST, _TALLY, _ON_CHANGE, _ON_NEXT, _JOIN, _ON_JOIN, _SUM_UP, _SUM_LISTS):
         op.execute(statement)
 
 

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable
 
+from services.senders.store.lists import DIGEST
+from services.senders.store.sums import RECOMPUTED
 from shared.bus import Stored
 from shared.record.books import BEST, Line
 from shared.record.saying import Said, Source, fields_of, key_of, outcome
@@ -84,5 +86,23 @@ LINES = (
            FROM campaigns c
            LEFT JOIN said ON said.source = 'message' AND said.parent = CAST(c.id AS text) GROUP BY c.id""",
         "SELECT CAST(id AS text) AS key, CAST(intended AS text) AS state, false AS open FROM campaigns",
+    ),
+    # What is told of a campaign is what the ledger says, and its list is what it was counted as.
+    Line(
+        "campaign sums",
+        f"""SELECT concat(campaign_id, ' ', state) AS key, CAST(messages AS text) AS state
+            FROM ({RECOMPUTED}) AS ledger""",  # noqa: S608 - constants
+        """SELECT concat(campaign_id, ' ', state) AS key, CAST(sum(n) AS text) AS state, false AS open FROM (
+               SELECT campaign_id, state, messages AS n FROM campaign_sums
+               UNION ALL SELECT campaign_id, is_now, 1 FROM campaign_tallies
+               UNION ALL SELECT campaign_id, was, -1 FROM campaign_tallies) AS each
+           WHERE state IS NOT NULL GROUP BY campaign_id, each.state HAVING sum(n) <> 0""",
+    ),
+    Line(
+        "campaign lists",
+        f"""SELECT CAST(campaign_id AS text) AS key, concat(count(*), ' ', sum({DIGEST})) AS state
+            FROM campaign_recipients GROUP BY campaign_id""",  # noqa: S608 - constants
+        """SELECT CAST(id AS text) AS key, concat(intended, ' ', list_sum) AS state, false AS open
+           FROM campaigns WHERE intended > 0""",
     ),
 )
