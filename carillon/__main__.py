@@ -2,7 +2,20 @@
 
 import typer
 
-from carillon import audit, demo, dlq, keys, promo, rebuild, reconcile, schedule, template, up, webhook
+from carillon import (
+    audit,
+    demo,
+    dlq,
+    forget,
+    keys,
+    promo,
+    rebuild,
+    reconcile,
+    schedule,
+    template,
+    up,
+    webhook,
+)
 
 app = typer.Typer(
     help="Scheduled Telegram promos, counted presses, and notifications never lost, never doubled.",
@@ -14,6 +27,7 @@ app.command("up")(up.command)
 app.command("demo")(demo.command)
 app.command("audit")(audit.command)
 app.command("rebuild")(rebuild.command)
+app.command("forget")(forget.command)
 app.command("reconcile")(reconcile.command)
 app.add_typer(dlq.app, name="dlq")
 app.add_typer(keys.app, name="keys")

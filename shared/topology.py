@@ -108,6 +108,8 @@ DURABLES: tuple[Durable, ...] = (
         ),
         concurrency=1,
     ),
+    Durable("clicks_forgotten", "RECIPIENTS", ("recipients.forgotten.*",), concurrency=1),
+    Durable("gateway_forgotten", "RECIPIENTS", ("recipients.forgotten.*",), concurrency=1),
     Durable("gateway_updates", "UPDATES", ("updates.>",), concurrency=16),
     Durable("gateway_campaigns", "OUTCOMES", ("campaigns.changed",), concurrency=1),
     Durable("gateway_presses", "CLICKS", ("clicks.pressed",), concurrency=1, batch=500),

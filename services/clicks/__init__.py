@@ -1,8 +1,8 @@
 """Clicks: who pressed what.
 
 Consumes: ButtonClicked (`clicks_presses`), ClickAnnotated (`clicks_annotations`), PromoPosted
-    (`clicks_posts`).
+    (`clicks_posts`), RecipientForgotten (`clicks_forgotten`).
 Publishes: ClickAnnotated; again, where a stream has lost them, ButtonClicked and PromoPosted.
 Answers: ListClicks, CountClicks, ListPostClicks, GetClicksSeries, AnnotateClick, AuditClicks.
-Stores: projections `marketing_clicks`, `click_annotations`, `posts`; state `bus_attempts`.
+Stores: projections `marketing_clicks`, `click_annotations`, `posts`, `forgotten_users`; state `bus_attempts`.
 """

@@ -6,9 +6,9 @@ from contextlib import asynccontextmanager
 from services.clicks import api, handlers
 from services.clicks.settings import ClicksSettings
 from services.clicks.store import Clicks
-from shared.bus import Bus, answering, on_batch
+from shared.bus import Bus, answering, on, on_batch
 from shared.database import Attempts, Database, is_unavailable
-from shared.events import ButtonClicked, ClickAnnotated, PromoPosted
+from shared.events import ButtonClicked, ClickAnnotated, PromoPosted, RecipientForgotten
 from shared.queries import (
     AnnotateClick,
     AuditClicks,
@@ -44,6 +44,12 @@ async def app(settings: ClicksSettings, service: Service) -> AsyncIterator[None]
                 answering(GetClicksSeries, lambda query: api.get_clicks_series(query, clicks)),
                 answering(AnnotateClick, lambda query: api.annotate_click(query, clicks, bus)),
                 answering(AuditClicks, lambda query: api.audit(query, database, bus.streams)),
+                is_unavailable=is_unavailable,
+            ),
+            bus.consume(
+                "clicks_forgotten",
+                on(RecipientForgotten, lambda told, _: handlers.recipient_forgotten(told, clicks)),
+                attempts=attempts,
                 is_unavailable=is_unavailable,
             ),
             bus.consume_batches(

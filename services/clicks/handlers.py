@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 from services.clicks.store import Clicks
 from shared import metrics
-from shared.bus import on_batch
+from shared.bus import on, on_batch
 from shared.database import Database
-from shared.events import ButtonClicked, ClickAnnotated, PromoPosted
+from shared.events import ButtonClicked, ClickAnnotated, PromoPosted, RecipientForgotten
 from shared.record.feeding import Feed, Projecting
 
 UNKNOWN_PROMO = "other"
@@ -30,6 +30,11 @@ async def click_annotated(annotations: Sequence[ClickAnnotated], clicks: Clicks)
     await clicks.add_annotations(annotations)
 
 
+async def recipient_forgotten(forgotten: RecipientForgotten, clicks: Clicks) -> None:
+    """Make somebody's presses nobody's."""
+    await clicks.forget(forgotten)
+
+
 def projecting(database: Database) -> Projecting:
     """Return how the tables come from events: posts first, so that presses find their promo at once."""
     clicks = Clicks(database)
@@ -38,11 +43,12 @@ def projecting(database: Database) -> Projecting:
         await clicks.add_presses(presses)
 
     return Projecting(
-        tables=("posts", "marketing_clicks", "click_annotations"),
+        tables=("posts", "marketing_clicks", "click_annotations", "forgotten_users"),
         bulky=("marketing_clicks",),
         feeds=(
             Feed("clicks_posts", (on_batch(PromoPosted, clicks.add_posts),)),
             Feed("clicks_presses", (on_batch(ButtonClicked, pressed),)),
             Feed("clicks_annotations", (on_batch(ClickAnnotated, clicks.add_annotations),)),
+            Feed("clicks_forgotten", (on(RecipientForgotten, lambda told, _: clicks.forget(told)),)),
         ),
     )

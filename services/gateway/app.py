@@ -41,7 +41,7 @@ from services.gateway.store import (
 from shared import tasks, telemetry
 from shared.bus import Bus, BusUnavailable, answering, on, on_batch
 from shared.database import Attempts, Database, is_unavailable
-from shared.events import ButtonClicked, CampaignChanged, UpdateReceived
+from shared.events import ButtonClicked, CampaignChanged, RecipientForgotten, UpdateReceived
 from shared.queries import AuditGateway
 from shared.queues import Queues
 from shared.service import Service
@@ -227,6 +227,12 @@ async def consuming(
         bus.consume_batches(
             "gateway_presses",
             on_batch(ButtonClicked, lambda presses: take_presses(list(presses))),
+            attempts=attempts,
+            is_unavailable=is_unavailable,
+        ),
+        bus.consume(
+            "gateway_forgotten",
+            on(RecipientForgotten, lambda told, _: handlers.recipient_forgotten(told, users, update_log)),
             attempts=attempts,
             is_unavailable=is_unavailable,
         ),

@@ -54,7 +54,7 @@ class Bus:
         self._publisher = Publisher(client)
         self._consumptions: dict[str, Consumption] = {}
         self.dead_letters = DeadLetters(client, self._publisher)
-        self.streams = Streams(client)
+        self.streams = Streams(client, self._publisher)
 
     @classmethod
     @asynccontextmanager

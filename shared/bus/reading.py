@@ -5,15 +5,19 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import nats.errors
+import nats.js.errors
 from nats.aio.client import Client
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
-from shared.bus.envelope import EVENT, Arrived
+from shared.bus.envelope import EVENT, MSG_ID, Arrived
+from shared.bus.publishing import Publisher
 from shared.topology import DURABLES, STREAMS, Durable
 
 FETCH = 500
 FETCH_SECONDS = 2.0
 IDLE_SECONDS = 60.0
+NO_MESSAGE = (10037, 10043, 10057)
+"""JetStream's errors for a sequence that holds nothing any more."""
 
 
 @dataclass(frozen=True)
@@ -45,8 +49,23 @@ class Progress:
 class Streams:
     """Reads what lies in the streams."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, publisher: Publisher) -> None:
         self._api = client.jetstream(timeout=10)
+        self._publisher = publisher
+
+    async def store_again(self, stored: Stored, payload: bytes, occasion: str) -> None:
+        """Store a message once more, with another payload and the same headers but the broker's own."""
+        headers = {name: value for name, value in stored.headers.items() if not name.startswith("Nats-")}
+        headers[MSG_ID] = f"{stored.event_key}~{occasion}"
+        await self._publisher.publish(stored.subject, payload, headers, seconds=30)
+
+    async def erase(self, stream: str, sequence: int) -> None:
+        """Delete a message for good: its bytes are overwritten on disk."""
+        try:
+            await self._api.delete_msg(stream, sequence)
+        except nats.js.errors.APIError as error:
+            if error.err_code not in NO_MESSAGE:
+                raise
 
     async def cut(self) -> dict[str, int]:
         """Return the last sequence of every stream."""

@@ -1,12 +1,13 @@
 """Events without the person they were about: that they happened stays on record, and is nobody's."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 from uuid import UUID
 
 from shared.events import (
     Body,
     ButtonClicked,
+    ClickAnnotated,
     Event,
     MessageRequested,
     Outcome,
@@ -25,7 +26,13 @@ def redacted(event: Event) -> Event | None:
 
 
 def _press(event: ButtonClicked) -> ButtonClicked:
-    return event.model_copy(update={"person": None, "chat_id": group(event.chat_id), "metadata": None})
+    return event.model_copy(
+        update={"person": None, "chat_id": group(event.chat_id), "metadata": counted(event.metadata)}
+    )
+
+
+def _note(event: ClickAnnotated) -> ClickAnnotated:
+    return event.model_copy(update={"metadata": counted(event.metadata) or {}})
 
 
 def _request(event: MessageRequested) -> MessageRequested:
@@ -47,6 +54,11 @@ def _update(event: UpdateReceived) -> UpdateReceived:
     return event.model_copy(update={"update": {"update_id": event.update_id, event.kind: {}}})
 
 
+def counted(metadata: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Return what of a press's metadata is counted, and says nothing of anybody."""
+    return {"conversion": metadata["conversion"]} if metadata and "conversion" in metadata else None
+
+
 def group(chat_id: int | None) -> int | None:
     """Return a chat that is nobody's own: a private chat has the id of its person."""
     return chat_id if chat_id is not None and chat_id < 0 else None
@@ -54,6 +66,7 @@ def group(chat_id: int | None) -> int | None:
 
 _REDACT: dict[type[Event], Callable[[Any], Event]] = {
     ButtonClicked: _press,
+    ClickAnnotated: _note,
     MessageRequested: _request,
     Outcome: _outcome,
     UpdateReceived: _update,

@@ -16,13 +16,16 @@ from services.clicks.store.statements import (
     ADD_PRESSES,
     ANNOTATE_PRESSES,
     CORRECT_PRESSES,
+    FORGET_ANNOTATIONS,
+    FORGET_PRESSES,
     LOCK_FOR_OTHERS,
     LOCK_FOR_PRESSES,
 )
 from services.clicks.store.tables import click_annotations, marketing_clicks
 from shared.database import Database
-from shared.events import ButtonClicked, ClickAnnotated, PromoPosted, PromoRef
+from shared.events import ButtonClicked, ClickAnnotated, PromoPosted, PromoRef, RecipientForgotten
 from shared.queries import ClicksPoint, ClickView, PostClicks, PromoClicks
+from shared.record.forgetting import add_forgotten
 
 Place = tuple[datetime, UUID]
 """Where a page ends: the time and the id of its last row."""
@@ -92,6 +95,15 @@ class Clicks:
             fresh = (await connection.execute(ADD_ANNOTATIONS, columns)).scalars().all()
             if fresh:
                 await connection.execute(ANNOTATE_PRESSES, {"click_ids": list(set(fresh))})
+
+    async def forget(self, forgotten: RecipientForgotten) -> None:
+        """Make somebody's presses nobody's, those that are still to come from before included."""
+        about = {"user_id": forgotten.user_id, "at": forgotten.at}
+        async with self._database.begin() as connection:
+            await connection.execute(LOCK_FOR_OTHERS)
+            await add_forgotten(connection, forgotten)
+            await connection.execute(FORGET_ANNOTATIONS, about)
+            await connection.execute(FORGET_PRESSES, about)
 
     async def newest(
         self,

@@ -51,12 +51,16 @@ WITH press AS (
 stored AS (
     INSERT INTO marketing_clicks (id, user_id, promo_id, cta_text, chat_id, message_id, source, metadata,
                                   clicked_at, bot, payload, delivery_id, bot_id, update_id, telegram_id)
-    SELECT id, user_id, {_PROMO_OF_PRESS}, cta_text, chat_id, message_id, source,
+    SELECT id, CASE WHEN f.user_id IS NULL THEN press.user_id END, {_PROMO_OF_PRESS}, cta_text,
+           CASE WHEN f.user_id IS NULL OR chat_id < 0 THEN chat_id END, message_id, source,
            coalesce(nullif(coalesce(CAST(metadata AS jsonb), '{{}}') || coalesce({_NOTES_OF_PRESS}, '{{}}'),
                            '{{}}'),
                     CAST(metadata AS jsonb)),
-           clicked_at, bot, payload, delivery_id, bot_id, update_id, telegram_id
-    FROM press ORDER BY id
+           clicked_at, bot, payload, delivery_id, bot_id, update_id,
+           CASE WHEN f.user_id IS NULL THEN telegram_id END
+    FROM press
+    LEFT JOIN forgotten_users AS f ON f.user_id = press.user_id AND press.clicked_at <= f.forgotten_at
+    ORDER BY id
     ON CONFLICT (id) DO NOTHING
     RETURNING promo_id
 )
@@ -118,4 +122,19 @@ RETURNING click_id
 ANNOTATE_PRESSES = text(f"""
 UPDATE marketing_clicks AS press SET metadata = coalesce(press.metadata, '{{}}') || {_NOTES_OF_PRESS}
 WHERE press.id = ANY(CAST(:click_ids AS uuid[]))
+""")  # noqa: S608 - the only thing put into it is the expression above
+
+_COUNTED = """
+CASE WHEN {metadata} ? 'conversion' THEN jsonb_build_object('conversion', {metadata} -> 'conversion') END"""
+
+# Of what is forgotten only what is counted stays: that somebody pressed, and whether it came to a purchase.
+FORGET_ANNOTATIONS = text(f"""
+UPDATE click_annotations AS note SET metadata = coalesce({_COUNTED.format(metadata="note.metadata")}, '{{}}')
+FROM marketing_clicks AS press
+WHERE press.id = note.click_id AND press.user_id = :user_id AND press.clicked_at <= :at
+""")  # noqa: S608 - the only thing put into it is the expression above
+FORGET_PRESSES = text(f"""
+UPDATE marketing_clicks SET user_id = NULL, telegram_id = NULL,
+    chat_id = CASE WHEN chat_id < 0 THEN chat_id END, metadata = {_COUNTED.format(metadata="metadata")}
+WHERE user_id = :user_id AND clicked_at <= :at
 """)  # noqa: S608 - the only thing put into it is the expression above

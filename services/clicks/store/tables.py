@@ -4,6 +4,7 @@ from sqlalchemy import BigInteger, CheckConstraint, Column, DateTime, Index, Met
 from sqlalchemy.dialects.postgresql import JSONB
 
 from shared.database import attempts_table
+from shared.record.forgetting import forgotten_table
 
 metadata = MetaData()
 
@@ -63,5 +64,7 @@ click_annotations = Table(
     Column("metadata", JSONB, nullable=False),
     Index("click_annotations_click", "click_id", "at", "id"),
 )
+
+forgotten_users = forgotten_table(metadata)
 
 bus_attempts = attempts_table(metadata)

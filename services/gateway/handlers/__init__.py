@@ -3,7 +3,7 @@
 from services.gateway.handlers.announcing import Announcer
 from services.gateway.handlers.broadcasting import Broadcaster, campaign_changed
 from services.gateway.handlers.chats import tell_of_chat
-from services.gateway.handlers.events import button_clicked, update_received
+from services.gateway.handlers.events import button_clicked, recipient_forgotten, update_received
 from services.gateway.handlers.projecting import projecting
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "button_clicked",
     "campaign_changed",
     "projecting",
+    "recipient_forgotten",
     "tell_of_chat",
     "update_received",
 ]

@@ -8,7 +8,14 @@ from services.gateway.domain.commands import Done
 from services.gateway.domain.updates import Written, written_in
 from services.gateway.store import Logged, Seen, UpdateLog, User, Users
 from shared import ids
-from shared.events import ButtonClicked, ClickSource, UpdateHandled, UpdateReceived, update_handled_id
+from shared.events import (
+    ButtonClicked,
+    ClickSource,
+    RecipientForgotten,
+    UpdateHandled,
+    UpdateReceived,
+    update_handled_id,
+)
 from shared.queues import Queues
 
 RunCommand = Callable[[UpdateReceived, Written, User | None, datetime], Awaitable[Done]]
@@ -66,6 +73,12 @@ async def button_clicked(presses: Sequence[ButtonClicked], users: Users, log: Up
         [Seen(press.person, press.bot, None, press.id, press.at) for press in presses if press.person]
     )
     await log.add(lines_of(presses))
+
+
+async def recipient_forgotten(forgotten: RecipientForgotten, users: Users, log: UpdateLog) -> None:
+    """Drop somebody whom the bots have met, and make their updates nobody's."""
+    await log.forget(forgotten)
+    await users.forget(forgotten.user_id, forgotten.at)
 
 
 def lines_of(presses: Sequence[ButtonClicked]) -> list[Logged]:

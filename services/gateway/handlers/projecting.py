@@ -7,7 +7,7 @@ from services.gateway.handlers.events import line_of, lines_of
 from services.gateway.store import Broadcasts, UpdateLog
 from shared.bus import on, on_batch
 from shared.database import Database
-from shared.events import ButtonClicked, CampaignChanged, UpdateHandled, UpdateReceived
+from shared.events import ButtonClicked, CampaignChanged, RecipientForgotten, UpdateHandled, UpdateReceived
 from shared.record.feeding import Feed, Projecting
 
 
@@ -22,13 +22,14 @@ def projecting(database: Database) -> Projecting:
         await log.add(lines_of(presses))
 
     return Projecting(
-        tables=("telegram_webhooks", "campaign_progress"),
+        tables=("telegram_webhooks", "campaign_progress", "forgotten_users"),
         bulky=("telegram_webhooks",),
         feeds=(
             Feed("gateway_updates", (on_batch(UpdateReceived, received),)),
             Feed("gateway_presses", (on_batch(ButtonClicked, pressed),)),
             Feed("gateway_updates", (on(UpdateHandled, lambda done, _: log.settle(done)),), ("handled.*",)),
             Feed("gateway_campaigns", (on(CampaignChanged, lambda event, _: broadcasts.progress(event)),)),
+            Feed("gateway_forgotten", (on(RecipientForgotten, lambda told, _: log.forget(told)),)),
         ),
         finish=lambda: log.forget_like("public.telegram_webhooks"),
     )

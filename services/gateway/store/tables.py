@@ -22,6 +22,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 
 from shared.database import attempts_table
+from shared.record.forgetting import forgotten_table
 
 metadata = MetaData()
 
@@ -204,5 +205,7 @@ idempotency_keys = Table(
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Index("idempotency_keys_time", "created_at"),
 )
+
+forgotten_users = forgotten_table(metadata)
 
 bus_attempts = attempts_table(metadata)

@@ -10,20 +10,25 @@ import orjson
 from sqlalchemy import text
 
 from shared.database import Database
-from shared.events import UpdateHandled
+from shared.events import RecipientForgotten, UpdateHandled
+from shared.record.forgetting import add_forgotten
 
 Status = Literal["received", "handled", "ignored", "refused", "failed", "expired"]
 
 _ADD = text("""
     INSERT INTO telegram_webhooks
            (bot_id, update_id, bot, kind, user_id, chat_id, status, text, received_at, update)
-    SELECT bot_id, update_id, bot, kind, user_id, chat_id, status, text, received_at, CAST(update AS jsonb)
+    SELECT bot_id, update_id, bot, kind, CASE WHEN f.user_id IS NULL THEN line.user_id END,
+           CASE WHEN f.user_id IS NULL OR chat_id < 0 THEN chat_id END, status,
+           CASE WHEN f.user_id IS NULL THEN text END, received_at,
+           CASE WHEN f.user_id IS NULL THEN CAST(update AS jsonb) END
     FROM unnest(
         CAST(:bot_ids AS bigint[]), CAST(:update_ids AS bigint[]), CAST(:bots AS text[]),
         CAST(:kinds AS text[]), CAST(:user_ids AS uuid[]), CAST(:chat_ids AS bigint[]),
         CAST(:statuses AS text[]), CAST(:texts AS text[]), CAST(:received_at AS timestamptz[]),
         CAST(:updates AS text[])
     ) AS line (bot_id, update_id, bot, kind, user_id, chat_id, status, text, received_at, update)
+    LEFT JOIN forgotten_users AS f ON f.user_id = line.user_id AND line.received_at <= f.forgotten_at
     ORDER BY 1, 2
     ON CONFLICT (bot_id, update_id) DO NOTHING""")
 
@@ -44,6 +49,11 @@ _PURGE = text("""
         WHERE (text IS NOT NULL OR update IS NOT NULL) AND received_at < :before
         ORDER BY received_at LIMIT 10000
     )""")
+
+_FORGET_USER = text("""
+    UPDATE telegram_webhooks
+    SET user_id = NULL, chat_id = CASE WHEN chat_id < 0 THEN chat_id END, text = NULL, update = NULL
+    WHERE user_id = :user_id AND received_at <= :at""")
 
 _FORGET_LIKE = """
     UPDATE telegram_webhooks SET text = NULL, update = NULL
@@ -113,6 +123,12 @@ class UpdateLog:
         """Count what came in since a time, by status."""
         rows = await self._database.rows(_COUNT, since=since)
         return {row["status"]: row["updates"] for row in rows}
+
+    async def forget(self, forgotten: RecipientForgotten) -> None:
+        """Make somebody's updates nobody's, those that are still to come from before included."""
+        async with self._database.begin() as connection:
+            await add_forgotten(connection, forgotten)
+            await connection.execute(_FORGET_USER, {"user_id": forgotten.user_id, "at": forgotten.at})
 
     async def forget_like(self, table: str) -> None:
         """Forget what people wrote as far back as another update log has forgotten it."""

@@ -24,6 +24,8 @@ _REGISTER = text("""
         CAST(:chat_ids AS bigint[]), CAST(:bots AS text[]), CAST(:causes AS uuid[]),
         CAST(:seen_at AS timestamptz[])
     ) AS seen (id, telegram_id, username, first_name, last_name, language, chat_id, bot, cause, seen_at)
+    WHERE NOT EXISTS (SELECT FROM forgotten_users AS f
+                      WHERE f.user_id = seen.id AND seen.seen_at <= f.forgotten_at)
     ORDER BY id
     ON CONFLICT (id) DO UPDATE
     SET (username, first_name, last_name, language) = (
@@ -44,6 +46,8 @@ _REGISTER = text("""
     WHERE excluded.last_seen_at >= known.last_seen_at
        OR (known.chat_id IS NULL AND excluded.chat_id IS NOT NULL)
     """)
+
+_FORGET = text("DELETE FROM telegram_users WHERE id = :id AND last_seen_at <= :at")
 
 _FIND = text("SELECT * FROM telegram_users WHERE id = :id")
 
@@ -165,6 +169,10 @@ class Users:
             causes=[each.cause for each, _ in seen],
             seen_at=[each.at for each, _ in seen],
         )
+
+    async def forget(self, user_id: UUID, at: datetime) -> None:
+        """Drop a person, with all that is theirs, unless they have come back since."""
+        await self._database.execute(_FORGET, id=user_id, at=at)
 
     async def find(self, telegram_id: int) -> User | None:
         """Return what is known of a person."""

@@ -1,0 +1,86 @@
+"""`carillon forget`: somebody is forgotten by every service, and erased from the streams."""
+
+import asyncio
+from dataclasses import dataclass
+from typing import Annotated
+from uuid import UUID, uuid4
+
+import typer
+
+from carillon.output import console, fail, print_json, print_table
+from carillon.system import JsonOption, StackOption, System
+from shared.bus import Bus, BusUnavailable, NoAnswer, Refusal
+from shared.ids import user_of_telegram
+from shared.queries import ForgetRecipient, GetRecipient
+from shared.record.erasing import Somebody, erase
+
+UserArgument = Annotated[str, typer.Argument(help="A user's id, or the number of a Telegram user.")]
+EmailOption = Annotated[
+    list[str] | None, typer.Option("--email", help="An address that messages went to; may be repeated.")
+]
+WaitOption = Annotated[
+    float, typer.Option("--wait", help="Seconds to wait for every service to know.", min=0)
+]
+
+
+@dataclass(frozen=True)
+class Erased:
+    """What was done: by which ids the person was known, and how many messages of each stream were theirs."""
+
+    user_ids: tuple[UUID, ...]
+    messages: int
+    streams: dict[str, int]
+
+
+def command(
+    user: UserArgument,
+    stack: StackOption = None,
+    email: EmailOption = None,
+    wait: WaitOption = 60.0,
+    json: JsonOption = False,
+) -> None:
+    """Forget somebody for good, in tables and streams; run again after a failure, it does what is left."""
+    user_id = _user_id(user)
+    try:
+        done = asyncio.run(_forget(System.find(stack), user_id, email or [], wait))
+    except Refusal as refusal:
+        fail(f"senders refuses: {refusal.title}", code=1)
+    except (NoAnswer, BusUnavailable) as error:
+        fail(f"{error}; run it again", code=1)
+    if json:
+        print_json(vars(done))
+        return
+    console.print(f"Forgotten: {', '.join(map(str, done.user_ids))}.", markup=False)
+    console.print(f"{done.messages} messages in the ledger are nobody's now.")
+    print_table(("stream", "erased"), list(done.streams.items()))
+    console.print("Backups that were made before still know them: see Backups in the README.")
+
+
+def _user_id(user: str) -> UUID:
+    if user.isdecimal():
+        return user_of_telegram(int(user))
+    try:
+        return UUID(user)
+    except ValueError:
+        fail(f"'{user}' is neither a user's id nor the number of a Telegram user")
+
+
+async def _forget(system: System, user_id: UUID, emails: list[str], wait: float) -> Erased:
+    async with system.bus() as bus:
+        known = {email.lower() for email in emails} | await _emails(bus, user_id)
+        forgotten = await bus.ask(ForgetRecipient(cause=uuid4(), user_id=user_id), timeout=60)
+        await asyncio.sleep(1)
+        # What is on its way would come to the tables after they have forgotten.
+        late = await bus.streams.wait_for_durables(await bus.streams.cut(), seconds=wait)
+        if late:
+            fail(f"not everybody knows yet ({', '.join(late)}): run it again", code=1)
+        somebody = Somebody(frozenset({user_id, *forgotten.user_ids}), frozenset(known))
+        return Erased(forgotten.user_ids, forgotten.messages, await erase(bus, somebody))
+
+
+async def _emails(bus: Bus, user_id: UUID) -> set[str]:
+    try:
+        view = await bus.ask(GetRecipient(user_id=user_id))
+    except Refusal:
+        return set()
+    return {view.email.lower()} if view.email else set()
