@@ -238,6 +238,8 @@ class MessageRequested(Event):
     template: str | None = None
     variables: dict[str, Variable] = {}
     body: Body | None = None
+    sender: str | None = None
+    """Whose letter it is, over e-mail: an address of EMAIL_SENDERS; the default one's otherwise."""
     reply_to_message_id: int | None = None
     edit_message_id: int | None = None
     not_before: AwareDatetime | None = None

@@ -1174,6 +1174,7 @@ class CampaignView(Value):
     body: Body | None = None
     variables: dict[str, Variable] = {}
     audience: Audience | None = None
+    sender: str | None = None
     duplicates: int = 0
     scheduled_at: AwareDatetime | None = None
     started_at: AwareDatetime | None = None
@@ -1206,6 +1207,7 @@ class CreateCampaign(Query[CampaignView]):
     expires_at: AwareDatetime | None = None
     recipients: tuple[CampaignRecipient, ...] = Field(default=(), max_length=10_000)
     audience: Audience | None = None
+    sender: str | None = None
     draft: bool = False
     scheduled_at: AwareDatetime | None = None
     owner: UUID | None = None

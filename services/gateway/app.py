@@ -140,6 +140,7 @@ def door(
         rate,
         origins,
         pushing(settings),
+        settings.senders(),
     )
 
 

@@ -10,6 +10,7 @@ from pydantic_settings import NoDecode
 
 from shared.bots import BotSettings
 from shared.links import LinkSettings
+from shared.mail import MailSettings
 from shared.settings import check_url, integers
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -60,7 +61,7 @@ def _public_key(value: str) -> str:
     return value
 
 
-class GatewaySettings(BotSettings, LinkSettings):
+class GatewaySettings(BotSettings, LinkSettings, MailSettings):
     """The settings of gateway; every bot that has a webhook needs a secret for it."""
 
     gateway_database_url: Annotated[str, AfterValidator(lambda url: check_url(url, "postgresql"))] = Field(

@@ -117,7 +117,7 @@ async def _channels(settings: SendersSettings, stack: AsyncExitStack) -> Mapping
             settings.smtp_host, settings.smtp_port, settings.smtp_tls, settings.smtp_user or None, password
         )
         senders[Channel.EMAIL] = await stack.enter_async_context(
-            EmailChannel.open(server, settings.smtp_from, _now)
+            EmailChannel.open(server, settings.smtp_from, _now, others=settings.senders())
         )
     if settings.push_vapid_private_key and settings.push_vapid_subject:
         tokens = VapidTokens(settings.push_vapid_private_key.get_secret_value(), settings.push_vapid_subject)

@@ -1,7 +1,6 @@
 """What senders takes from the environment."""
 
 import base64
-from email.utils import parseaddr
 from typing import Annotated, Literal, Self
 
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
@@ -12,6 +11,7 @@ from pydantic_settings import NoDecode
 from shared.bots import BotSettings
 from shared.failpoints import Failpoint
 from shared.links import LinkSettings
+from shared.mail import MailSettings, address_of
 from shared.settings import check_seconds, check_url
 
 Duration = Annotated[float, AfterValidator(check_seconds)]
@@ -21,7 +21,7 @@ Seconds = Annotated[
 _URL = AfterValidator(lambda url: check_url(url, "http", "https"))
 
 
-class SendersSettings(BotSettings, LinkSettings):
+class SendersSettings(BotSettings, LinkSettings, MailSettings):
     """The settings of senders; a channel that is not set up is off, and its deliveries fall back."""
 
     senders_database_url: Annotated[str, AfterValidator(lambda url: check_url(url, "postgresql"))] = Field(
@@ -94,7 +94,7 @@ class SendersSettings(BotSettings, LinkSettings):
     @field_validator("smtp_from")
     @classmethod
     def _is_sender(cls, value: str | None) -> str | None:
-        if value and not all(parseaddr(value)[1].partition("@")):
+        if value and not address_of(value):
             raise ValueError("expected local@domain or Name <local@domain>")
         return value
 
@@ -126,6 +126,8 @@ class SendersSettings(BotSettings, LinkSettings):
     def _channels_are_whole(self) -> Self:
         if self.smtp_host and not self.smtp_from:
             raise ValueError("SMTP_FROM is not set; expected the sender's address, since SMTP_HOST is set")
+        if self.smtp_from and self.email_senders and address_of(self.smtp_from) not in self.senders():
+            raise ValueError(f"SMTP_FROM is '{self.smtp_from}'; expected one of EMAIL_SENDERS")
         if self.push_vapid_private_key and not self.push_vapid_subject:
             raise ValueError(
                 "PUSH_VAPID_SUBJECT is not set; "

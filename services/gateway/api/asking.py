@@ -1,7 +1,7 @@
 """An authenticated call to the API, and how its body and its query are read."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -50,6 +50,8 @@ class Door:
     """The web pages' origins that browsers may call the API from."""
     pushing: "Pushing | None" = None
     """Null where push is not set up."""
+    senders: Collection[str] = ()
+    """Whom a message may name as the sender of a letter, in lower case."""
 
 
 @dataclass(frozen=True)

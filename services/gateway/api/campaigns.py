@@ -173,6 +173,7 @@ def _command(call: Call, campaign: CampaignIn, key: str | None) -> CreateCampaig
         title=campaign.title,
         channels=campaign.chain,
         bot=campaign.bot,
+        sender=campaign.sender,
         template=campaign.template,
         body=campaign.body,
         variables=campaign.variables,

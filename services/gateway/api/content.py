@@ -13,10 +13,12 @@ from shared.events import Channel
 async def content_errors(
     door: Door, content: ContentIn, variables: Mapping[str, object]
 ) -> list[dict[str, Any]]:
-    """Return what is wrong with bot, template, variables or text; Telegram's own words where it has any."""
+    """Return what is wrong with bot, sender, template, variables or text, in Telegram's own words."""
     errors: list[dict[str, Any]] = []
     if content.bot is not None and content.bot not in door.bots:
         errors.append({"field": "bot", "message": "unknown bot"})
+    if content.sender is not None and content.sender.casefold() not in door.senders:
+        errors.append({"field": "sender", "message": "is not one of EMAIL_SENDERS"})
     if content.template is not None:
         errors += template_errors(await door.templates.all(), content.template, content.chain, variables)
     elif not content.chain or Channel.TELEGRAM in content.chain:

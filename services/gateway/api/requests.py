@@ -103,6 +103,7 @@ class ContentIn(Strict):
     channel: Channel | None = None
     channels: tuple[Channel, ...] = ()
     bot: Name | None = None
+    sender: Email | None = None
     template: Name | None = None
     body: BodyIn | None = None
     expires_at: AwareDatetime | None = None

@@ -27,7 +27,7 @@ from shared.templates import TemplateProblem, Templates
 
 _VIEWED = (
     "id", "status", "sent", "failed", "suppressed", "ambiguous", "pending", "created_at", "title", "reason",
-    "channels", "bot", "template", "body", "variables", "audience", "duplicates", "scheduled_at",
+    "channels", "bot", "sender", "template", "body", "variables", "audience", "duplicates", "scheduled_at",
     "started_at", "ended_at", "expires_at", "predicted_seconds",
 )  # fmt: skip
 

@@ -2,9 +2,10 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime
+from email.headerregistry import Address
 from typing import cast
 
 from aiosmtplib import SMTP
@@ -42,8 +43,16 @@ class EmailChannel:
 
     name = events.Channel.EMAIL
 
-    def __init__(self, server: SmtpServer, sender: str, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        server: SmtpServer,
+        sender: str,
+        now: Callable[[], datetime],
+        *,
+        others: Mapping[str, str] | None = None,
+    ) -> None:
         self._sender = sender_of(sender)
+        self._others = {address: sender_of(other) for address, other in (others or {}).items()}
         self._lines = SmtpLines(server, self._sender.domain)
         self._timeout = server.timeout
         self._now = now
@@ -51,10 +60,18 @@ class EmailChannel:
     @classmethod
     @asynccontextmanager
     async def open(
-        cls, server: SmtpServer, sender: str, now: Callable[[], datetime]
+        cls,
+        server: SmtpServer,
+        sender: str,
+        now: Callable[[], datetime],
+        *,
+        others: Mapping[str, str] | None = None,
     ) -> AsyncIterator["EmailChannel"]:
-        """Keep a channel while the context lasts; raises ValueError when the sender is no address."""
-        channel = cls(server, sender, now)
+        """Keep a channel while the context lasts; raises ValueError when the sender is no address.
+
+        A letter may name one of the `others` (by address in lower case) as its sender, and nobody else.
+        """
+        channel = cls(server, sender, now, others=others)
         try:
             yield channel
         finally:
@@ -64,10 +81,13 @@ class EmailChannel:
         """Hand a letter to the server; the Message-ID is the provider's id, the same at every attempt."""
         if not isinstance(item.to, EmailTarget) or not isinstance(item.content, EmailContent):
             raise TypeError("the e-mail channel sends e-mail")
+        sender = self._sender_of(item.content)
+        if sender is None:
+            return Refused("invalid")
         try:
             letter = write(
                 item.content,
-                sender=self._sender,
+                sender=sender,
                 to=item.to.address,
                 delivery_id=item.delivery_id,
                 lane=item.lane,
@@ -77,6 +97,12 @@ class EmailChannel:
             return Refused("invalid")
         async with self._lines.one() as line:
             return await self._hand_over(line, letter) if isinstance(line, SMTP) else line
+
+    def _sender_of(self, content: EmailContent) -> Address | None:
+        """Return whose letter it is: the default sender's, or one that is allowed; None for any other."""
+        if content.sender is None or content.sender.casefold() == self._sender.addr_spec.casefold():
+            return self._sender
+        return self._others.get(content.sender.casefold())
 
     async def _hand_over(self, line: SMTP, letter: Letter) -> Answer:
         try:

@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass, field
 from datetime import datetime
 from email import policy
+from email.header import Header
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import parseaddr
@@ -19,6 +20,7 @@ _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _ADDRESS = re.compile(rf"(?=.{{3,254}}\Z){_ATOM}(?:\.{_ATOM})*@{_LABEL}(?:\.{_LABEL})*")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_PLAIN = re.compile(r"[!-~](?:[ -~]{0,64}[!-~])?")
 _LINK = re.compile(r"https?://[!-;=?-~]{1,900}")
 
 
@@ -47,8 +49,8 @@ def mailbox(address: str) -> str:
 def sender_of(text: str) -> Address:
     """Return the sender written as `Name <local@domain>`; raises ValueError for what is none."""
     name, address = parseaddr(text)
-    if _CONTROL.search(text):
-        raise ValueError("a sender has no line breaks")
+    if _CONTROL.search(text) or "=?" in text:
+        raise ValueError("a sender has no line breaks, and is not encoded")
     return Address(name, addr_spec=mailbox(address))
 
 
@@ -65,15 +67,26 @@ def write(
     message = EmailMessage(policy=_POLICY)
     message["From"] = sender
     message["To"] = Address(addr_spec=recipient)
-    message["Subject"] = content.subject
     message["Date"] = at
     message["Message-ID"] = message_id = f"<{ids.to_short(delivery_id)}@{sender.domain}>"
     message["Auto-Submitted"] = "auto-generated"
     message.set_content(content.text)
     if content.html is not None:
         message.add_alternative(content.html, subtype="html")
-    raw = _unsubscribe(content, lane) + message.as_bytes()
+    raw = _subject(content.subject) + _unsubscribe(content, lane) + message.as_bytes()
     return Letter(sender.addr_spec, recipient, message_id, raw)
+
+
+def _subject(text: str) -> bytes:
+    """Return the subject's header.
+
+    It is written by hand: Python would take what looks like an encoded word for one, and write what that
+    hides, line breaks too.
+    """
+    if _PLAIN.fullmatch(text) and "=?" not in text:
+        return f"Subject: {text}\r\n".encode()
+    encoded = Header(text, "utf-8", header_name="Subject").encode(linesep="\r\n")
+    return f"Subject: {encoded}\r\n".encode()
 
 
 def _unsubscribe(content: EmailContent, lane: Lane) -> bytes:

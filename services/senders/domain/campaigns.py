@@ -42,7 +42,10 @@ def fingerprint(command: CreateCampaign) -> str:
 
 def checksum(campaign: Mapping[Any, Any]) -> str:
     """Return the SHA-256 of what a campaign says, and of the length and the sum of its list."""
-    said = [{name: campaign[name] for name in _CONTENT}, campaign["intended"], str(int(campaign["list_sum"]))]
+    content = {name: campaign[name] for name in _CONTENT}
+    if campaign["sender"] is not None:
+        content["sender"] = campaign["sender"]
+    said = [content, campaign["intended"], str(int(campaign["list_sum"]))]
     return hashlib.sha256(orjson.dumps(said, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 

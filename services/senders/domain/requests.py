@@ -36,6 +36,7 @@ class Request(Value):
     template: str | None = None
     variables: dict[str, Variable] = {}
     body: Body | None = None
+    sender: str | None = None
     reply_to_message_id: int | None = None
     edit_message_id: int | None = None
     expires_at: AwareDatetime

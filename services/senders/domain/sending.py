@@ -45,12 +45,13 @@ class TelegramContent:
 
 @dataclass(frozen=True)
 class EmailContent:
-    """A rendered e-mail; `unsubscribe_url` is a campaign's one-click address."""
+    """A rendered e-mail; `unsubscribe_url` is a campaign's one-click address, `sender` whose letter it is."""
 
     subject: str = field(repr=False)
     text: str = field(repr=False)
     html: str | None = field(default=None, repr=False)
     unsubscribe_url: str | None = field(default=None, repr=False)
+    sender: str | None = None
 
 
 @dataclass(frozen=True)

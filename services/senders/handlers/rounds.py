@@ -187,6 +187,7 @@ def _item(expansion: Expansion, row: Mapping[Any, Any]) -> MessageRequested:
         user_id=row["user_id"],
         address=Address.model_validate(row["address"]) if row["address"] else None,
         bot=campaign["bot"],
+        sender=campaign["sender"],
         template=campaign["template"],
         variables={**campaign["variables"], **row["variables"]},
         body=Body.model_validate(campaign["body"]) if campaign["body"] else None,

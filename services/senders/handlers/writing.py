@@ -35,7 +35,9 @@ def write(
     is_letter = delivery.request.lane is Lane.CAMPAIGN and delivery.channel is Channel.EMAIL
     leave = unsubscribe_url(delivery.id) if is_letter and unsubscribe_url else None
     content = _content(delivery, templates, language, leave)
-    return replace(content, unsubscribe_url=leave) if isinstance(content, EmailContent) else content
+    if not isinstance(content, EmailContent):
+        return content
+    return replace(content, unsubscribe_url=leave, sender=delivery.request.sender)
 
 
 def _content(delivery: Delivery, templates: Templates, language: str | None, leave: str | None) -> Content:

@@ -16,9 +16,9 @@ from shared.events import DEFAULT_CHAIN
 from shared.queries import CreateCampaign, ListedRecipient
 
 _ADD = text("""
-    INSERT INTO campaigns (id, status, version, announced, title, channels, bot, template, body, variables,
-                           audience, owner, expires_at, intended, checksum)
-    VALUES (:id, 'draft', 1, 0, :title, :channels, :bot, :template, CAST(:body AS jsonb),
+    INSERT INTO campaigns (id, status, version, announced, title, channels, bot, sender, template, body,
+                           variables, audience, owner, expires_at, intended, checksum)
+    VALUES (:id, 'draft', 1, 0, :title, :channels, :bot, :sender, :template, CAST(:body AS jsonb),
             CAST(:variables AS jsonb), CAST(:audience AS jsonb), :owner, :expires_at, 0, :checksum)
     ON CONFLICT (id) DO NOTHING RETURNING id""")
 _CHECKSUM = text("SELECT checksum FROM campaigns WHERE id = :id")
@@ -90,6 +90,7 @@ def _row(command: CreateCampaign) -> dict[str, Any]:
         "title": command.title,
         "channels": [str(channel) for channel in command.channels or DEFAULT_CHAIN],
         "bot": command.bot,
+        "sender": command.sender,
         "template": command.template,
         "body": command.body.model_dump_json() if command.body else None,
         "variables": orjson.dumps(command.variables).decode(),

@@ -241,6 +241,7 @@ campaigns = Table(
     Column("title", Text),
     Column("channels", ARRAY(Text), nullable=False),
     Column("bot", Text),
+    Column("sender", Text),  # whose letters they are
     Column("template", Text),
     Column("body", JSONB),
     Column("variables", JSONB, nullable=False, server_default="{}"),  # everybody's

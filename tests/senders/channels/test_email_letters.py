@@ -5,6 +5,8 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from devstack.smtp import Inbox
 from services.senders.channels.email import EmailChannel
@@ -104,3 +106,61 @@ def test_a_sender_is_checked_at_once(sender: str) -> None:
     """A sender that is no address is found out when the channel is made."""
     with pytest.raises(ValueError, match=r"sender|address"):
         EmailChannel(SmtpServer("127.0.0.1", 25), sender, now)
+
+
+async def test_who_may_be_named_as_sender(inbox: Inbox, letter: Letters) -> None:
+    """A letter comes from the default sender or one that is allowed, as it is listed; from nobody else."""
+    server = SmtpServer(inbox.host, inbox.port, tls="none", username="carillon", password="s3cret")
+    others = {"news@carillon.example": "News <news@carillon.example>"}
+    async with EmailChannel.open(server, SENDER, now, others=others) as channel:
+        for named in (None, "No-Reply@carillon.example", "NEWS@carillon.example"):
+            assert isinstance(await channel.send(letter(content={"sender": named})), Sent)
+        for named in ("eve@carillon.example", "news@carillon.example\r\nBcc: e@e.example", ""):
+            assert await channel.send(letter(content={"sender": named})) == Refused("invalid")
+    news = "News <news@carillon.example>"
+    assert [mail.message["From"] for mail in inbox.postbox.mails] == [SENDER, SENDER, news]
+    assert inbox.postbox.mails[-1].sender == "news@carillon.example"
+
+
+TRICKS = st.sampled_from(
+    [
+        "\r\n",
+        "\n",
+        "\r",
+        "\x85",
+        "\u2028",
+        "\n.\n",
+        "Bcc: eve@e.example",
+        ":",
+        ">",
+        "=?utf-8?q?=0A?=",
+        "\u0130",
+    ]
+)
+TEXTS = st.lists(TRICKS | st.text(max_size=20), max_size=6).map("".join)
+HEADERS = sorted(
+    ["From", "To", "Subject", "Date", "Message-ID", "Auto-Submitted", "MIME-Version", "Content-Type"]
+)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(subject=TEXTS, text=TEXTS, to=st.just("") | st.just("") | TEXTS)
+async def test_no_text_reaches_the_headers(
+    email: EmailChannel, inbox: Inbox, letter: Letters, subject: str, text: str, to: str
+) -> None:
+    """Whatever a letter says, and to whom: it has the headers that it should have, and one recipient."""
+    inbox.postbox.mails.clear()
+    to = f"ann@example.org{to}"
+
+    answer = await email.send(
+        letter(to, content={"subject": subject, "text": text, "html": f"<p>{text}</p>"})
+    )
+
+    if answer == Refused("invalid"):
+        assert inbox.postbox.mails == []
+        return
+    [mail] = inbox.postbox.mails
+    assert isinstance(answer, Sent)
+    assert sorted(mail.message.keys()) == HEADERS
+    assert [each.casefold() for each in mail.recipients] == [to.encode("idna").decode().casefold()]
+    assert "".join(mail.message["Subject"].split()) == "".join(subject.split())
