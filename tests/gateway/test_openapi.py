@@ -64,6 +64,8 @@ async def test_documents_are_served(gateway: Any) -> None:
         place = found
         for step in part.split('"')[0].split("/"):
             place = place[step]
+    async with gateway.http.get(f"{gateway.url}/api/v1/asyncapi.json") as response:
+        assert (await response.json())["asyncapi"] == "3.0.0"
     async with gateway.http.get(f"{gateway.url}/api/v1/docs") as response:
         page, policy = await response.text(), response.headers["Content-Security-Policy"]
         assert (response.status, response.content_type) == (200, "text/html")

@@ -10,6 +10,7 @@ from openapi_ui_bundles import swagger_ui
 from services.gateway.api.boundary import Handler
 from services.gateway.api.openapi import document
 from services.gateway.api.route import PREFIX, Route
+from shared import asyncapi
 
 CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
@@ -47,8 +48,10 @@ START = """SwaggerUIBundle({
 def add_documents(app: web.Application, routes: Sequence[Route]) -> None:
     """Add the OpenAPI document and its page, without a key: they hold nothing that is not public."""
     openapi = orjson.dumps(document(routes, version("carillon")))
+    between = orjson.dumps(asyncapi.document(version("carillon")))
     fixed = {
         "/openapi.json": (openapi, "application/json", {}),
+        "/asyncapi.json": (between, "application/json", {}),
         "/docs": (PAGE.encode(), "text/html", {"Content-Security-Policy": CSP}),
         "/docs/start.js": (START.encode(), "text/javascript", {}),
     }
