@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 EXAMPLE = (ROOT / ".env.example").read_text()
 SERVICES = ("scheduler", "clicks", "senders", "gateway")
-NOT_FOR_OPERATORS = {"SENDERS_FAILPOINT"}
+NOT_FOR_OPERATORS = {"SENDERS_FAILPOINT", "SCHEDULER_FAILPOINT"}
 
 each_service = pytest.mark.parametrize("service", SERVICES)
 

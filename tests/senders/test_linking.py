@@ -1,5 +1,6 @@
 """Two ids of one person: linked, written to by either, and parted again."""
 
+import asyncio
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -114,3 +115,19 @@ async def test_a_link_is_made_once_and_with_nobody_else(house: Any) -> None:
     assert refused.value.status == 409
     assert await house.recipients.view(user_of_telegram(BEN)) is None
     assert await house.recipients.view(user_id) == first
+
+
+async def test_what_is_decided_meanwhile_is_not_lost(house: Any) -> None:
+    """An opt-out that comes while two are linked, or parted, holds for both, in any order."""
+    for telegram_id in range(100, 108):
+        person, user_id = user_of_telegram(telegram_id), await house.recipient(email="ann@example.org")
+        await asyncio.gather(
+            link(house, user_id, telegram_id),
+            put(house, person, opted_out=True),
+            put(house, person, language="es"),
+        )
+        both = [await house.recipients.view(each) for each in (person, user_id)]
+        assert [(view.user_id, view.opted_out, view.language) for view in both] == [(user_id, True, "es")] * 2
+        await put(house, person, opted_out=False)
+        await asyncio.gather(unlink(house, user_id), put(house, person, opted_out=True))
+        assert (await house.recipients.view(person)).opted_out
