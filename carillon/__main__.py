@@ -15,6 +15,7 @@ from carillon import (
     template,
     up,
     webhook,
+    why,
 )
 
 app = typer.Typer(
@@ -29,6 +30,7 @@ app.command("audit")(audit.command)
 app.command("rebuild")(rebuild.command)
 app.command("forget")(forget.command)
 app.command("reconcile")(reconcile.command)
+app.command("why")(why.command)
 app.add_typer(dlq.app, name="dlq")
 app.add_typer(keys.app, name="keys")
 app.add_typer(promo.app, name="promo")

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 import nats.errors
 import nats.js.errors
@@ -11,6 +12,7 @@ from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
 from shared.bus.envelope import EVENT, MSG_ID, Arrived
 from shared.bus.publishing import Publisher
+from shared.telemetry import TRACEPARENT
 from shared.topology import DURABLES, STREAMS, Durable
 
 FETCH = 500
@@ -18,6 +20,7 @@ FETCH_SECONDS = 2.0
 IDLE_SECONDS = 60.0
 NO_MESSAGE = (10037, 10043, 10057)
 """JetStream's errors for a sequence that holds nothing any more."""
+TRACEPARENT_PARTS = 4
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,14 @@ class Stored:
     replay: int
     payload: bytes
     headers: Mapping[str, str]
+    at: datetime
+    """When the broker stored it."""
+
+    @property
+    def trace_id(self) -> str | None:
+        """The trace that it is part of."""
+        parts = self.headers.get(TRACEPARENT, "").split("-")
+        return parts[1] if len(parts) == TRACEPARENT_PARTS else None
 
 
 @dataclass(frozen=True)
@@ -97,14 +108,24 @@ class Streams:
             await asyncio.sleep(0.25)
         return late
 
-    async def read(self, stream: str, *subjects: str, up_to: int, since: int = 1) -> AsyncIterator[Stored]:
+    async def payload(self, stream: str, sequence: int) -> bytes | None:
+        """Return the body of a message, or None where it is not there any more."""
+        try:
+            return (await self._api.get_msg(stream, sequence)).data or b""
+        except nats.js.errors.NotFoundError:
+            return None
+
+    async def read(
+        self, stream: str, *subjects: str, up_to: int, since: int = 1, headers_only: bool = False
+    ) -> AsyncIterator[Stored]:
         """Yield what lies in a stream under these subjects, from a sequence up to another, each once.
 
-        A reply that was lost (nothing is acked here) is noticed by the gap that it leaves, and read again.
+        With `headers_only` payloads stay where they are, which is quicker. A reply that was lost (nothing is
+        acked here) is noticed by the gap that it leaves, and read again.
         """
         while since <= up_to:
             reached = since
-            async for stored in self._stretch(stream, subjects, since, up_to):
+            async for stored in self._stretch(stream, subjects, since, up_to, headers_only=headers_only):
                 reached = stored.sequence + 1
                 yield stored
             if reached == since:
@@ -112,7 +133,7 @@ class Streams:
             since = reached
 
     async def _stretch(
-        self, stream: str, subjects: Sequence[str], since: int, up_to: int
+        self, stream: str, subjects: Sequence[str], since: int, up_to: int, *, headers_only: bool
     ) -> AsyncIterator[Stored]:
         """Yield as much as comes without a gap; nothing only when there is nothing."""
         config = ConsumerConfig(
@@ -122,6 +143,7 @@ class Streams:
             ack_policy=AckPolicy.NONE,
             inactive_threshold=IDLE_SECONDS,
             mem_storage=True,
+            headers_only=headers_only or None,
         )
         info = await self._api.add_consumer(stream, config)
         left, number = info.num_pending or 0, 0
@@ -154,4 +176,5 @@ def _stored(arrived: Arrived) -> Stored:
         replay=arrived.replay,
         payload=arrived.message.data,
         headers=arrived.headers,
+        at=arrived.published_at,
     )
