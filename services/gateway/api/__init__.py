@@ -7,8 +7,8 @@ from services.gateway.api.leaving import Leaving
 from services.gateway.api.polling import Poller
 from services.gateway.api.redirects import Redirects
 from services.gateway.api.serving import application, serve
-from services.gateway.api.templates import Templates
 from services.gateway.api.webhook import Webhook
+from shared.requesting import Templates
 
 __all__ = [
     "Door",

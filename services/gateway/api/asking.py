@@ -25,7 +25,7 @@ from shared.text import clean
 
 if TYPE_CHECKING:
     from services.gateway.api.push import Pushing
-    from services.gateway.api.templates import Templates
+    from shared.requesting import Templates
 
 IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}", re.ASCII)
 ModelT = TypeVar("ModelT", bound=BaseModel)

@@ -11,7 +11,7 @@ from pydantic import AwareDatetime, BaseModel, Field, model_validator
 
 from services.gateway.api.answers import Accepted
 from services.gateway.api.asking import Call, answer, checked
-from services.gateway.api.messages import VALID, publish_requests
+from services.gateway.api.messages import publish_requests
 from services.gateway.api.people import TimeZone
 from services.gateway.api.problems import Problem, invalid
 from services.gateway.api.repeating import Publish, answered_once
@@ -23,6 +23,7 @@ from shared import ids, markdown
 from shared.cursors import from_cursor, to_cursor
 from shared.events import Button, Channel, Lane, MessageRequested
 from shared.queries import Audience, CampaignEstimate, EstimateCampaign, GetCampaign
+from shared.requesting import VALID
 
 LATEST = timedelta(days=90)
 LOCAL_TIME = r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2})?$"

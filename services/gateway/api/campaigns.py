@@ -13,7 +13,6 @@ from services.gateway.api.problems import Problem, invalid
 from services.gateway.api.repeating import Publish, answered_once
 from services.gateway.api.requests import CampaignEstimateIn, CampaignIn, CampaignStartIn
 from services.gateway.api.route import Media, Route
-from services.gateway.api.templates import template_errors
 from services.gateway.api.uploads import FORMATS, Uploaded, upload_recipients
 from services.gateway.domain.roles import KeyRole
 from shared import ids
@@ -32,6 +31,7 @@ from shared.queries import (
     ResumeCampaign,
     StartCampaign,
 )
+from shared.requesting import template_errors
 
 LATEST = timedelta(days=90)
 HEADROOM = 4 * 1024

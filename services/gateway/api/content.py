@@ -5,9 +5,7 @@ from typing import Any
 
 from services.gateway.api.asking import Door
 from services.gateway.api.requests import ContentIn
-from services.gateway.api.templates import template_errors
-from shared import markdown
-from shared.events import Channel
+from shared.requesting import template_errors, text_errors
 
 
 async def content_errors(
@@ -21,17 +19,6 @@ async def content_errors(
         errors.append({"field": "sender", "message": "is not one of EMAIL_SENDERS"})
     if content.template is not None:
         errors += template_errors(await door.templates.all(), content.template, content.chain, variables)
-    elif not content.chain or Channel.TELEGRAM in content.chain:
-        errors += _text_errors(content)
+    else:
+        errors += text_errors(content.body, content.chain)
     return errors
-
-
-def _text_errors(content: ContentIn) -> list[dict[str, Any]]:
-    body = content.body
-    if body is None:
-        return []
-    try:
-        markdown.check(body.text, "MarkdownV2" if body.format == "markdown_v2" else None, body.buttons)
-    except markdown.Refused as refused:
-        return [{"field": "body", "message": problem} for problem in refused.problems]
-    return []

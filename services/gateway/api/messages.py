@@ -20,8 +20,8 @@ from services.gateway.domain.roles import KeyRole
 from shared import ids, metrics
 from shared.events import DEFAULT_CHAIN, Lane, MessageRequested, State
 from shared.queries import CancelMessage, DoubtPage, GetMessage, ListMessages, MessageCancelled, MessageView
+from shared.requesting import VALID
 
-VALID = {Lane.TRANSACTIONAL: timedelta(hours=24), Lane.CAMPAIGN: timedelta(hours=72)}
 LATEST = timedelta(days=90)
 
 Errors = list[dict[str, Any]]

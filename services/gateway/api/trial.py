@@ -9,15 +9,15 @@ from aiohttp import web
 
 from services.gateway.api.answers import TrialOutcome
 from services.gateway.api.asking import Call, answer
-from services.gateway.api.messages import VALID, publish_requests
+from services.gateway.api.messages import publish_requests
 from services.gateway.api.problems import Problem
 from services.gateway.api.requests import TrialIn
 from services.gateway.api.route import Route
-from services.gateway.api.templates import template_errors
 from services.gateway.domain.roles import KeyRole
 from shared.bus import NoAnswer, Refusal
 from shared.events import Channel, Lane, MessageRequested, State
 from shared.queries import GetMessage, GetRecipient, MessageView, RecipientView
+from shared.requesting import VALID, template_errors
 
 SECONDS = 5.0
 LOOK_SECONDS = 0.1

@@ -12,12 +12,12 @@ from pydantic import BaseModel, ValidationError
 from services.gateway.api.asking import Call, answer
 from services.gateway.api.problems import Problem, errors_of
 from services.gateway.api.requests import CampaignRecipientIn
-from services.gateway.api.templates import Required, template_errors
 from services.gateway.domain.lists import CsvEntries, Found, JsonEntries, Line, Lines, NoHead, Unreadable
 from services.gateway.domain.roles import KeyRole
 from shared import ids
 from shared.bus import NoAnswer, Refusal
 from shared.queries import AddCampaignRecipients, CampaignView, GetCampaign, ListedRecipient, RecipientsAdded
+from shared.requesting import Required, template_errors
 from shared.text import clean
 
 PART_ENTRIES = 1000

@@ -1,13 +1,20 @@
-"""What senders' templates require, remembered for a few seconds."""
+"""What a request for a message has to be, wherever it comes in: templates and variables, text, validity."""
 
 import time
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 
+from shared import markdown
 from shared.bus import Bus
-from shared.events import DEFAULT_CHAIN, Channel
+from shared.events import DEFAULT_CHAIN, Body, Channel, Lane
 from shared.queries import ListTemplates
 
 FRESH_SECONDS = 5.0
+VALID: Mapping[Lane, timedelta] = {
+    Lane.TRANSACTIONAL: timedelta(hours=24),
+    Lane.CAMPAIGN: timedelta(hours=72),
+}
+"""How long a message is valid, unless it says otherwise."""
 
 Required = Mapping[Channel, Sequence[str]]
 
@@ -46,3 +53,14 @@ def template_errors(
     if not missing:
         return []
     return [{"field": "variables", "message": f"missing: {', '.join(missing)}"}]
+
+
+def text_errors(body: Body | None, channels: Sequence[Channel]) -> list[dict[str, str]]:
+    """Return what Telegram would refuse of a text that may go there, in its own words."""
+    if body is None or (channels and Channel.TELEGRAM not in channels):
+        return []
+    try:
+        markdown.check(body.text, "MarkdownV2" if body.format == "markdown_v2" else None, body.buttons)
+    except markdown.Refused as refused:
+        return [{"field": "body", "message": problem} for problem in refused.problems]
+    return []
