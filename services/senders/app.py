@@ -48,6 +48,8 @@ from shared.service import Service
 from shared.templates import trying
 
 POOL = 30
+UNLIMITED = 64
+"""Messages of a lane and channel that are under way at once where no limit holds them back."""
 TEMPLATES = Path(__file__).parent / "templates"
 LANES = tuple(f"senders_{lane}_{channel}" for lane in ("transactional", "campaign") for channel in Channel)
 
@@ -97,7 +99,8 @@ async def app(settings: SendersSettings, service: Service) -> AsyncIterator[None
         await _answer(stack, bus, desk, campaigns, estimates, settings.push_http_hosts)
         audit = answering(AuditSenders, lambda query: api.audit(query, database, bus.streams))
         await stack.enter_async_context(bus.answer(audit, is_unavailable=is_unavailable))
-        rounds = asyncio.create_task(handlers.Rounds(desk, campaigns, announcer).run())
+        workers = {} if desk.limits.on else {"workers": UNLIMITED}
+        rounds = asyncio.create_task(handlers.Rounds(desk, campaigns, announcer, **workers).run())
         rounds.add_done_callback(lambda task: _ended(task, service))
         stack.push_async_callback(_cancel, rounds)
         await _consume(stack, bus, desk, Attempts(database))
@@ -197,7 +200,13 @@ async def _consume(stack: AsyncExitStack, bus: Bus, desk: handlers.Desk, attempt
     }
     for name, route in routes.items():
         await stack.enter_async_context(
-            bus.consume(name, route, attempts=attempts, is_unavailable=is_unavailable)
+            bus.consume(
+                name,
+                route,
+                attempts=attempts,
+                is_unavailable=is_unavailable,
+                concurrency=UNLIMITED if name in LANES and not desk.limits.on else None,
+            )
         )
 
 

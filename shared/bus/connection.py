@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
 from typing import Self
 
 import nats
@@ -157,9 +158,12 @@ class Bus:
         *routes: Route,
         attempts: AttemptsRecord,
         is_unavailable: Callable[[BaseException], bool] = _never,
+        concurrency: int | None = None,
     ) -> AbstractAsyncContextManager[None]:
-        """Consume a durable, an event at a time, until left."""
-        return self._consume(durable(name), routes, None, attempts, is_unavailable)
+        """Consume a durable, an event at a time, until left; `concurrency` is instead of the topology's."""
+        each = durable(name)
+        each = replace(each, concurrency=concurrency or each.concurrency)
+        return self._consume(each, routes, None, attempts, is_unavailable)
 
     def consume_batches(
         self,

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import cached_property
 from typing import Self
 from uuid import UUID
 
@@ -51,7 +52,7 @@ class Request(Value):
         """The template's name, `promo` or `body`: bounded, for labels."""
         return "promo" if self.promo else self.template or "body"
 
-    @property
+    @cached_property
     def queue(self) -> UUID:
         """Whose turn it is kept for: first attempts of one lane and channel to one address go in order."""
         return derived("queue", self.lane, self.channels[0], self.bot, self.user_id, self.address)
@@ -59,10 +60,12 @@ class Request(Value):
     @classmethod
     def of_message(cls, event: MessageRequested, default_chain: tuple[Channel, ...] = DEFAULT_CHAIN) -> Self:
         """Return the request of a MessageRequested."""
-        fields = event.model_dump(exclude={"at", "channels", "metadata"})
+        # An event has been validated: what it says is taken over as it is.
+        said = {name: getattr(event, name) for name in _SAID}
+        said |= {"channels": event.channels or default_chain, "requested_at": event.at}
         if not _is_item(event):
-            fields["campaign_position"] = None
-        return cls(**fields, channels=event.channels or default_chain, requested_at=event.at)
+            said["campaign_position"] = None
+        return cls.model_construct(**said)
 
     @classmethod
     def of_promo(cls, event: PromoDue) -> Self:
@@ -97,6 +100,9 @@ def _is_item(event: MessageRequested) -> bool:
     if campaign_id is None or position is None:
         return False
     return event.id == campaign_item_id(campaign_id, position)
+
+
+_SAID = MessageRequested.model_fields.keys() & Request.model_fields.keys()
 
 
 class Delivery(Value):

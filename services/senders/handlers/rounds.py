@@ -35,10 +35,13 @@ log = telemetry.logger(__name__)
 class Rounds:
     """The loops of a process; any number of processes may run them side by side."""
 
-    def __init__(self, desk: Desk, campaigns: Campaigns, announcer: Announcer) -> None:
+    def __init__(
+        self, desk: Desk, campaigns: Campaigns, announcer: Announcer, workers: int = WORKERS
+    ) -> None:
         self._desk = desk
         self._campaigns = campaigns
         self._announcer = announcer
+        self._workers = workers
         # Workers of its own per channel and lane: what hangs or is plenty holds up nobody else.
         self._running: dict[Bench, dict[UUID, asyncio.Task[None]]] = {
             (channel, lane): {} for channel in Channel for lane in Lane
@@ -71,7 +74,9 @@ class Rounds:
     async def _due(self) -> None:
         """Take what is due, now and when there is room again for more of it."""
         self._freed.clear()
-        rooms = {bench: room for bench, running in self._running.items() if (room := WORKERS - len(running))}
+        rooms = {
+            bench: room for bench, running in self._running.items() if (room := self._workers - len(running))
+        }
         taking = asyncio.create_task(self._take(rooms))
         self._taking.add(taking)
         taking.add_done_callback(self._taking.discard)

@@ -1,11 +1,14 @@
 """Browsers that take push messages: an endpoint belongs to one recipient, its newest."""
 
+from collections.abc import Sequence
 from uuid import UUID
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.senders.store.directory import ITSELF, SEE, TOUCH, Directory, alone, is_new, who_is
+from services.senders.store.gathering import Gathering, Lookup
+from shared.database import Database
 from shared.events import PushSubscription
 from shared.ids import derived
 from shared.queries import AddPushSubscription, DeletePushSubscription, PushSubscriptionView
@@ -20,15 +23,28 @@ _ADD_SUBSCRIPTION = text("""
     RETURNING endpoint""")
 _OWNER = text("SELECT user_id FROM push_subscriptions WHERE endpoint = :endpoint AND user_id <> :user_id")
 _DELETE_SUBSCRIPTION = text("DELETE FROM push_subscriptions WHERE endpoint = :endpoint RETURNING user_id")
-_SUBSCRIPTION_WORKED = text(
-    "UPDATE push_subscriptions SET last_success_at = now() WHERE endpoint = :endpoint"
-)
+# What a crash of the server forgets of this is told by the next success: it needs no fsync.
+_SUBSCRIPTIONS_WORKED = text("""
+    WITH moment AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true))
+    UPDATE push_subscriptions s SET last_success_at = now()
+    FROM unnest(CAST(:endpoints AS text[])) AS worked(endpoint), moment
+    WHERE s.endpoint = worked.endpoint""")
+_FIND = text("""
+    SELECT place, s.* FROM unnest(CAST(:user_ids AS uuid[])) WITH ORDINALITY AS asked(user_id, place)
+    LEFT JOIN recipients known ON known.user_id = asked.user_id
+    JOIN push_subscriptions s ON s.user_id = coalesce(known.linked_to, asked.user_id)
+    ORDER BY place, s.created_at, s.endpoint""")
 _SUBSCRIPTIONS = text(f"""
     SELECT * FROM push_subscriptions WHERE user_id = {ITSELF} ORDER BY created_at, endpoint""")  # noqa: S608 - a constant
 
 
 class Browsers(Directory):
     """The part of the directory that knows push subscriptions."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database)
+        self._finding_browsers = Lookup("subscriptions", database, _FIND, "user_ids")
+        self._noting_success = Gathering("subscription worked", self._worked, lambda endpoint: endpoint)
 
     async def add_subscription(self, command: AddPushSubscription) -> None:
         """Add a browser's subscription; an endpoint belongs to one recipient, its newest."""
@@ -71,11 +87,11 @@ class Browsers(Directory):
 
     async def subscription_worked(self, endpoint: str) -> None:
         """Note the last success of a subscription."""
-        await self._database.execute(_SUBSCRIPTION_WORKED, endpoint=endpoint)
+        await self._noting_success.one(endpoint)
 
     async def subscriptions(self, user_id: UUID) -> list[PushSubscription]:
         """Return a recipient's push subscriptions, oldest first."""
-        rows = await self._database.rows(_SUBSCRIPTIONS, user_id=user_id)
+        rows = await self._finding_browsers.rows(user_id)
         return [PushSubscription.model_validate(dict(row)) for row in rows]
 
     async def list_subscriptions(self, user_id: UUID) -> list[PushSubscriptionView]:
@@ -85,6 +101,10 @@ class Browsers(Directory):
             PushSubscriptionView.model_validate({"id": subscription_id(row["endpoint"]), **row})
             for row in rows
         ]
+
+    async def _worked(self, endpoints: Sequence[str]) -> list[None]:
+        await self._database.execute(_SUBSCRIPTIONS_WORKED, endpoints=sorted(endpoints))
+        return [None] * len(endpoints)
 
 
 def subscription_id(endpoint: str) -> UUID:

@@ -6,7 +6,9 @@ from uuid import UUID
 from sqlalchemy import RowMapping, text
 
 from services.senders.store.directory import Directory
+from services.senders.store.gathering import Lookup
 from services.senders.store.suppressions import SUPPRESS
+from shared.database import Database
 from shared.events import Channel
 from shared.queries import TellChat
 
@@ -25,7 +27,11 @@ _MIGRATION_ANNOUNCED = text("""
 _MOVE_RECIPIENTS = text("""
     UPDATE recipients SET telegram_chat_id = :new_chat_id, version = version + 1, updated_at = now()
     WHERE telegram_chat_id = :chat_id""")
-_MIGRATED = text("SELECT new_chat_id FROM migrated_chats WHERE bot = :bot AND chat_id = :chat_id")
+_MIGRATED = text("""
+    SELECT place, new_chat_id
+    FROM unnest(CAST(:bots AS text[]), CAST(:chat_ids AS bigint[])) WITH ORDINALITY
+         AS asked(bot, chat_id, place)
+    JOIN migrated_chats USING (bot, chat_id)""")
 
 # Updates may come twice, and late: the newest counts.
 _TELL = text("""
@@ -46,6 +52,10 @@ _TOLD = text("""
 
 class Chats(Directory):
     """The part of the directory that knows of chats, people's and groups'."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database)
+        self._moving = Lookup("migrated chat", database, _MIGRATED, "bots", "chat_ids")
 
     async def tell_chat(self, command: TellChat) -> bool:
         """Take what Telegram told of a chat, unless something newer is known; return whether it was news."""
@@ -87,5 +97,5 @@ class Chats(Directory):
 
     async def current_chat(self, bot: str, chat_id: int) -> int:
         """Return the id under which a chat lives now."""
-        moved = await self._database.value(_MIGRATED, bot=bot, chat_id=chat_id)
-        return chat_id if moved is None else int(moved)
+        moved = await self._moving.row(bot, chat_id)
+        return chat_id if moved is None else int(moved["new_chat_id"])

@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Generic, TypeVar
 
+from sqlalchemy import Executable, RowMapping
+
 from shared import telemetry
-from shared.database import is_unavailable
+from shared.database import Database, is_unavailable
 
 ItemT = TypeVar("ItemT")
 AnswerT = TypeVar("AnswerT")
@@ -115,6 +117,31 @@ def _fail(answer: "asyncio.Future[Any]", error: BaseException) -> None:
         answer.cancel()
     else:
         answer.set_exception(error)
+
+
+class Lookup(Gathering[tuple[Any, ...], list[RowMapping]]):
+    """A question whose answer is rows: its statement unnests `parameters` with their `place`, from 1 on."""
+
+    def __init__(self, name: str, database: Database, statement: Executable, *parameters: str) -> None:
+        super().__init__(name, self._look_up, lambda _: object())
+        self._database = database
+        self._statement = statement
+        self._parameters = parameters
+
+    async def rows(self, *values: Any) -> list[RowMapping]:
+        """Return the rows for these values, one for each parameter."""
+        return await self.one(values)
+
+    async def row(self, *values: Any) -> RowMapping | None:
+        """Return the first row for these values, or None."""
+        return next(iter(await self.one(values)), None)
+
+    async def _look_up(self, items: Sequence[tuple[Any, ...]]) -> list[list[RowMapping]]:
+        given = dict(zip(self._parameters, map(list, zip(*items, strict=True)), strict=True))
+        found: list[list[RowMapping]] = [[] for _ in items]
+        for row in await self._database.rows(self._statement, **given):
+            found[row["place"] - 1].append(row)
+        return found
 
 
 def columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:

@@ -13,8 +13,10 @@ from services.senders.store.browsers import Browsers
 from services.senders.store.chats import Chats
 from services.senders.store.directory import FIRST_VERSION, ITSELF, alone, is_new, who_is
 from services.senders.store.erasing import Erasing
+from services.senders.store.gathering import Lookup
 from services.senders.store.linking import Linking
 from services.senders.store.suppressions import LIFT_UNSUBSCRIBED, Suppressions, spellings
+from shared.database import Database
 from shared.events import Channel, PushSubscription, QuietHours
 from shared.queries import ListRecipients, PutRecipient, RecipientView
 
@@ -47,6 +49,10 @@ _PUT = text(f"""
 
 _GET = text(f"SELECT * FROM recipients WHERE user_id = {ITSELF}")  # noqa: S608 - a constant
 _ORDER = text(f"SELECT channel_order FROM recipients WHERE user_id = {ITSELF}")  # noqa: S608 - a constant
+_FIND = text("""
+    SELECT place, r.* FROM unnest(CAST(:user_ids AS uuid[])) WITH ORDINALITY AS asked(user_id, place)
+    LEFT JOIN recipients known ON known.user_id = asked.user_id
+    JOIN recipients r ON r.user_id = coalesce(known.linked_to, asked.user_id)""")
 _LIST = text("""
     SELECT r.*, ARRAY(SELECT json_build_object('endpoint', endpoint, 'p256dh', p256dh, 'auth', auth)
                       FROM push_subscriptions s WHERE s.user_id = r.user_id
@@ -74,6 +80,10 @@ _WAKE = text("""
 
 class Recipients(Browsers, Chats, Suppressions, Linking, Erasing):
     """The directory, in senders' database."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database)
+        self._finding = Lookup("recipient", database, _FIND, "user_ids")
 
     async def put(self, command: PutRecipient) -> None:
         """Create a recipient, or change what is given, once; what changes nothing makes no new version."""
@@ -108,7 +118,7 @@ class Recipients(Browsers, Chats, Suppressions, Linking, Erasing):
 
     async def find(self, user_id: UUID) -> Recipient | None:
         """Return what sending needs of a recipient, or None."""
-        row = await self._database.row(_GET, user_id=user_id)
+        row = await self._finding.row(user_id)
         return Recipient.model_validate(dict(row) | {"quiet_hours": quiet_hours(row)}) if row else None
 
     async def order_of(self, user_id: UUID) -> list[Channel]:

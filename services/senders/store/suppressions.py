@@ -8,6 +8,8 @@ from uuid import UUID
 from sqlalchemy import RowMapping, text
 
 from services.senders.store.directory import Directory, is_new
+from services.senders.store.gathering import Lookup
+from shared.database import Database
 from shared.events import Channel
 from shared.queries import AddSuppression, LiftSuppression, TellBounce, UnsubscribeRecipient
 
@@ -17,10 +19,15 @@ SUPPRESS = text("""
     RETURNING *, xmax = 0 AS is_new""")
 # What holds back everything comes before what holds back campaigns only.
 _SUPPRESSED = text("""
-    SELECT reason FROM suppressions
-    WHERE channel = :channel AND address = ANY(CAST(:addresses AS text[]))
-      AND (reason <> 'opted_out' OR :is_campaign)
-    ORDER BY reason = 'opted_out' LIMIT 1""")
+    SELECT place, found.reason
+    FROM unnest(CAST(:channels AS text[]), CAST(:addresses AS text[]), CAST(:hashes AS text[]),
+                CAST(:campaigns AS boolean[])) WITH ORDINALITY
+         AS asked(channel, address, hash, is_campaign, place)
+    CROSS JOIN LATERAL (
+        SELECT reason FROM suppressions s
+        WHERE s.channel = asked.channel AND s.address IN (asked.address, asked.hash)
+          AND (reason <> 'opted_out' OR asked.is_campaign)
+        ORDER BY reason = 'opted_out' LIMIT 1) AS found""")
 _LIST = text("""
     SELECT * FROM suppressions
     WHERE (CAST(:channel AS text) IS NULL OR channel = :channel)
@@ -43,12 +50,21 @@ _OPT_OUT = text("""
            updated_at = CASE WHEN opted_out THEN updated_at ELSE now() END
     WHERE user_id = :user_id RETURNING email""")
 _OPTED_OUT = text("""
-    SELECT EXISTS (SELECT 1 FROM recipients
-                   WHERE opted_out AND (lower(email) = :email OR telegram_chat_id = :chat_id))""")
+    SELECT place
+    FROM unnest(CAST(:emails AS text[]), CAST(:chat_ids AS bigint[])) WITH ORDINALITY
+         AS asked(email, chat_id, place)
+    WHERE EXISTS (SELECT 1 FROM recipients WHERE opted_out AND lower(email) = asked.email)
+       OR EXISTS (SELECT 1 FROM recipients WHERE opted_out AND telegram_chat_id = asked.chat_id)""")
 
 
 class Suppressions(Directory):
     """The part of the directory that says where nothing is sent to."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database)
+        asked = ("channels", "addresses", "hashes", "campaigns")
+        self._suppressing = Lookup("suppression", database, _SUPPRESSED, *asked)
+        self._opting_out = Lookup("opt-out", database, _OPTED_OUT, "emails", "chat_ids")
 
     async def suppress(self, channel: Channel, address: str, reason: str, origin: str = "provider") -> bool:
         """Put an address on the suppression list; return whether it is new there."""
@@ -59,14 +75,13 @@ class Suppressions(Directory):
 
     async def suppressed(self, channel: Channel, address: str, *, is_campaign: bool = False) -> str | None:
         """Return why nothing (no campaign, where it is one) is sent to an address, or None."""
-        reason: str | None = await self._database.value(
-            _SUPPRESSED, channel=channel, addresses=spellings(channel, address), is_campaign=is_campaign
-        )
-        return reason
+        plain, hashed = (*spellings(channel, address), None)[:2]
+        row = await self._suppressing.row(channel, plain, hashed, is_campaign)
+        return None if row is None else str(row["reason"])
 
     async def opted_out_at(self, email: str | None, chat_id: int | None) -> bool:
         """Say whether anybody at these addresses has opted out."""
-        return bool(await self._database.value(_OPTED_OUT, email=email and email.casefold(), chat_id=chat_id))
+        return await self._opting_out.row(email and email.casefold(), chat_id) is not None
 
     async def list_suppressions(
         self,
