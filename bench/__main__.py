@@ -12,7 +12,20 @@ from typing import Annotated
 
 import typer
 
-from bench import alerts, clicks, door, latency, machine, pipeline, presses, resting, sizes, table, windows
+from bench import (
+    alerts,
+    broadcast,
+    clicks,
+    door,
+    latency,
+    machine,
+    pipeline,
+    presses,
+    resting,
+    sizes,
+    table,
+    windows,
+)
 from bench.figures import Figure
 
 README = Path(__file__).with_name("README.md")
@@ -24,10 +37,11 @@ FIGURES: dict[str, Callable[[int], Awaitable[Figure]]] = {
     "resting": resting.measure,
     "latency": latency.measure,
     "pipeline": pipeline.measure,
+    "broadcast": broadcast.measure,
     "windows": windows.measure,
     "alerts": alerts.measure,
 }
-LONG = ("windows", "alerts", "door", "sizes")
+LONG = ("broadcast", "windows", "alerts", "door", "sizes")
 """They take minutes each, for limits are kept in real time: measured when they are named."""
 BUSY = 1.0
 """A load average from which other programs disturb the figures."""

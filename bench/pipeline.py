@@ -32,7 +32,7 @@ from shared.events import Address, Channel, Lane, MessageRequested
 
 MESSAGES = {Channel.TELEGRAM: 4000, Channel.EMAIL: 2000, Channel.PUSH: 4000}
 PROMISED = {Channel.TELEGRAM: 500, Channel.EMAIL: 200, Channel.PUSH: 500}
-AT_ONCE = {Channel.TELEGRAM: 32, Channel.EMAIL: 4, Channel.PUSH: 32}
+AT_ONCE = {Channel.TELEGRAM: 32, Channel.EMAIL: 16, Channel.PUSH: 32}
 """How many the bare loop posts at once."""
 PUBLISHED_AT_ONCE = 1000
 SECONDS = 120.0
@@ -104,7 +104,8 @@ async def measure(rounds: int) -> Figure:
     async with _provider() as provider:
         settings = {
             "SEND_LIMITS": "off", "TELEGRAM_API_URL": provider.url, "SMTP_HOST": "127.0.0.1",
-            "SMTP_PORT": str(provider.smtp_port), "SMTP_TLS": "none", "PUSH_HTTP_HOSTS": "127.0.0.1",
+            "SMTP_PORT": str(provider.smtp_port), "SMTP_TLS": "none", "SMTP_CONNECTIONS": "16",
+            "PUSH_HTTP_HOSTS": "127.0.0.1",
         }  # fmt: skip
         async with stack("senders", settings=settings) as opened:
             for number in range(rounds):

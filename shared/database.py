@@ -93,6 +93,8 @@ class Database:
             pool_size=pool_size,
             max_overflow=0,
             pool_timeout=10,
+            # The few that suffice keep their statements prepared.
+            pool_use_lifo=True,
             pool_pre_ping=False,
             hide_parameters=True,
             json_serializer=lambda value: orjson.dumps(value).decode(),

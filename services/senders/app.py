@@ -117,8 +117,9 @@ async def _channels(settings: SendersSettings, stack: AsyncExitStack) -> Mapping
     if settings.smtp_host and settings.smtp_from:
         password = settings.smtp_password.get_secret_value() if settings.smtp_password else None
         server = SmtpServer(
-            settings.smtp_host, settings.smtp_port, settings.smtp_tls, settings.smtp_user or None, password
-        )
+            settings.smtp_host, settings.smtp_port, settings.smtp_tls, settings.smtp_user or None, password,
+            connections=settings.smtp_connections,
+        )  # fmt: skip
         senders[Channel.EMAIL] = await stack.enter_async_context(
             EmailChannel.open(server, settings.smtp_from, _now, others=settings.senders())
         )

@@ -37,6 +37,8 @@ class SendersSettings(BotSettings, LinkSettings, MailSettings):
     smtp_user: str | None = None
     smtp_password: SecretStr | None = None
     smtp_from: str | None = None
+    smtp_connections: int = Field(default=4, ge=1, le=100)
+    """Letters handed over at once; mail servers allow a client only so many connections."""
     smtp_tls: Literal["starttls", "tls", "none"] = "starttls"
 
     push_vapid_private_key: SecretStr | None = None

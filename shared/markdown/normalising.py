@@ -37,8 +37,13 @@ _FOUND = ("MediaTimestamp", "media_timestamp", "{}")
 # TDLib cleans entities in `parseMarkdown`, which then looks for marks in the text. So it is shown a skeleton
 # without any: what its cleaning may touch stays, every other character is a placeholder of as many UTF-16
 # units and no more bytes.
-_UNTOUCHED = re.compile("[^\x00-\x20\u030a\u0333\u033f\u200c\u200e\u200f\u2028-\u202e]")
+_TOUCHED = "\x00-\x20\u030a\u0333\u033f\u200c\u200e\u200f\u2028-\u202e"
+_UNTOUCHED = re.compile(f"[^{_TOUCHED}]")
 _NARROW, _WIDE = "x", "\U0001d431"
+_NARROW_RUN, _WIDE_RUN = (
+    re.compile(f"[^{_TOUCHED}\U00010000-\U0010ffff]+"),
+    re.compile("[\U00010000-\U0010ffff]+"),
+)
 _PLACEHOLDER = re.compile(f"[{_NARROW}{_WIDE}]")
 
 _BLANK = re.compile(
@@ -72,15 +77,18 @@ def normalise_whole(formatted: Formatted) -> Formatted:
 
 def _tidy(text: str, entities: Sequence[Entity]) -> Formatted:
     """Let TDLib replace control characters and merge, split, drop and sort entities."""
-    skeleton = _UNTOUCHED.sub(lambda found: _NARROW if found[0] < "\U00010000" else _WIDE, text)
+    skeleton = _NARROW_RUN.sub(lambda found: _NARROW * len(found[0]), text)
+    skeleton = _WIDE_RUN.sub(lambda found: _WIDE * len(found[0]), skeleton)
     wire = [_to_tdlib(index, entity) for index, entity in enumerate(entities, start=1)]
     answer = tdlib.execute(
         "parseMarkdown", text={"@type": "formattedText", "text": skeleton, "entities": wire}
     )
     if answer["@type"] == "error":
         raise ParseError(answer["message"])
-    originals = iter(_UNTOUCHED.findall(text))
-    whole = _PLACEHOLDER.sub(lambda _: next(originals), answer["text"])
+    whole = text
+    if answer["text"] != skeleton:
+        originals = iter(_UNTOUCHED.findall(text))
+        whole = _PLACEHOLDER.sub(lambda _: next(originals), answer["text"])
     return Formatted(whole, tuple(_from_tdlib(each, entities) for each in answer["entities"]))
 
 
@@ -100,7 +108,7 @@ def _from_tdlib(wire: tdlib.Answer, entities: Sequence[Entity]) -> Entity:
     for carrier, field, _ in (*_CARRYING_TYPES.values(), _FOUND):
         if name == carrier:
             index = int(str(kind[field]).rpartition("=")[2])
-            return replace(entities[index - 1], offset=wire["offset"], length=wire["length"])
+            return _placed(entities[index - 1], wire["offset"], wire["length"])
     plain = next(own for own, theirs in _PLAIN_TYPES.items() if theirs == name)
     return Entity(plain, wire["offset"], wire["length"])
 
@@ -110,11 +118,18 @@ def _trim(formatted: Formatted) -> Formatted:
     text = formatted.text.rstrip(" \n")
     end = len(text.encode("utf-16-le", "surrogatepass")) // 2
     kept = [
-        replace(each, length=min(each.length, end - each.offset))
+        _placed(each, each.offset, min(each.length, end - each.offset))
         for each in formatted.entities
         if each.offset < end
     ]
     kept.sort(key=lambda each: (each.offset, -each.length))
     leading = len(text) - len(text.lstrip(" \n"))
     cut = min([leading, *(each.offset for each in kept)])
-    return Formatted(text[cut:], tuple(replace(each, offset=each.offset - cut) for each in kept))
+    return Formatted(text[cut:], tuple(_placed(each, each.offset - cut, each.length) for each in kept))
+
+
+def _placed(entity: Entity, offset: int, length: int) -> Entity:
+    """Return an entity at a place: most are there already."""
+    if (entity.offset, entity.length) == (offset, length):
+        return entity
+    return replace(entity, offset=offset, length=length)

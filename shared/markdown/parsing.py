@@ -1,5 +1,7 @@
 """Telegram's own parser, offline: what a source means, and what a plain text shows by itself."""
 
+from functools import lru_cache
+
 from shared.markdown import tdlib
 from shared.markdown.model import Entity, Formatted, Mode, ParseError
 
@@ -36,6 +38,7 @@ def detect_all(text: str) -> tuple[Entity, ...]:
     return tdlib.entities(answer)
 
 
+@lru_cache(maxsize=256)
 def link_problem(url: str) -> str | None:
     """Return Telegram's words for what is wrong with a link's target, or None."""
     link = {"@type": "textEntityTypeTextUrl", "url": url}

@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+import orjson
 import tdjson
 
 from shared.markdown.model import Entity
@@ -39,12 +40,19 @@ _FIELDS = ("url", "language", "user_id", "custom_emoji_id", "unix_time")
 
 def execute(request: str, **arguments: object) -> Answer:
     """Call one of TDLib's synchronous functions and return its answer, or its error, as JSON."""
-    # Escaped to ASCII, because only so can a lone surrogate reach TDLib, which then names it as an error.
-    answer = tdjson.td_execute(json.dumps({"@type": request, **arguments}).encode())
+    answer = tdjson.td_execute(_written({"@type": request, **arguments}))
     if answer is None:
         raise RuntimeError(f"TDLib has no synchronous function {request}")
-    parsed: Answer = json.loads(answer)
+    parsed: Answer = orjson.loads(answer)
     return parsed
+
+
+def _written(question: Answer) -> bytes:
+    try:
+        return orjson.dumps(question)
+    except orjson.JSONEncodeError:
+        # Escaped to ASCII a lone surrogate can reach TDLib, which then names it as an error.
+        return json.dumps(question).encode()
 
 
 def entities(answer: Answer) -> tuple[Entity, ...]:

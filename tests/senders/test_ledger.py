@@ -82,7 +82,7 @@ class Journey(RuleBasedStateMachine):
     def claimed_and_sent(self) -> None:
         """Somebody claims; the call reaches the provider; the process stands still or dies there."""
         delivery = self.run(self.ledger.load(self.id))
-        if delivery is None:
+        if delivery is None or delivery.cancelled:
             return
         attempt = self.run(self.ledger.claim(delivery, bot="default", chat_id=42))
         assert attempt == delivery.attempt + 1
@@ -139,6 +139,17 @@ class Journey(RuleBasedStateMachine):
             assert self.row()["reason"] == "dead_letter"
             assert self.run(self.ledger.accept(self.request, replay=True)) == self.id
             assert self.row()["attempt"] == before["attempt"] + 1
+
+    @rule()
+    def cancelled(self) -> None:
+        """Somebody cancels: what waits ends, doubtful if it may have been sent; what is under way goes on."""
+        before = self.row()
+        ended = self.run(self.ledger.cancel_message(self.request.id))
+        assert bool(ended) == (before["state"] == "pending")
+        if ended:
+            assert self.row()["state"] == ("ambiguous" if before["resent"] else "suppressed")
+        else:
+            assert self.row() == before
 
     @invariant()
     def lanes_keep_their_word(self) -> None:

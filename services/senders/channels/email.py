@@ -141,6 +141,7 @@ class EmailChannel:
             line.close()
             return Ambiguous("server_error")
         if reply.code // 100 == 2:
+            self._lines.took(line)
             return Sent(letter.message_id)
         known = reply.code // 100 in {4, 5}
         return _refusal(reply.code, reply.message) if known else Ambiguous("server_error")

@@ -2,15 +2,20 @@
 
 import asyncio
 import ssl
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Literal
+from weakref import WeakSet
 
 from aiosmtplib import SMTP
 from aiosmtplib.errors import SMTPAuthenticationError, SMTPException
 
 from services.senders.domain.sending import Later, Stopped
+
+FRESH_SECONDS = 0.5
+"""For so long after a letter was taken a connection counts as there, and as ready for the next."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +43,8 @@ class SmtpLines:
         self._server = server
         self._name = name
         self._free = asyncio.Semaphore(server.connections)
-        self._idle: list[SMTP] = []
+        self._idle: list[tuple[SMTP, float]] = []
+        self._clean: WeakSet[SMTP] = WeakSet()
 
     @asynccontextmanager
     async def one(self) -> AsyncIterator[SMTP | Later | Stopped]:
@@ -57,12 +63,16 @@ class SmtpLines:
                 line.close()
                 raise
             if line.is_connected:
-                self._idle.append(line)
+                self._idle.append((line, time.monotonic()))
+
+    def took(self, line: SMTP) -> None:
+        """Note that the server has taken a letter: the next one can follow at once."""
+        self._clean.add(line)
 
     async def close(self) -> None:
         """Take leave of the server on every idle connection."""
         while self._idle:
-            line = self._idle.pop()
+            line, _ = self._idle.pop()
             # Nothing depends on how a goodbye is taken.
             with suppress(SMTPException, OSError):
                 await line.quit(timeout=2.0)
@@ -70,7 +80,11 @@ class SmtpLines:
 
     async def _used(self) -> SMTP | None:
         while self._idle:
-            line = self._idle.pop()
+            line, since = self._idle.pop()
+            if line in self._clean and line.is_connected and time.monotonic() - since < FRESH_SECONDS:
+                self._clean.discard(line)
+                return line
+            self._clean.discard(line)
             # RSET asks whether the server is still there, and drops what a refused letter left behind.
             with suppress(SMTPException, OSError):
                 await line.rset(timeout=min(5.0, self._server.timeout))

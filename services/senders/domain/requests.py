@@ -58,14 +58,16 @@ class Request(Value):
         return derived("queue", self.lane, self.channels[0], self.bot, self.user_id, self.address)
 
     @classmethod
-    def of_message(cls, event: MessageRequested, default_chain: tuple[Channel, ...] = DEFAULT_CHAIN) -> Self:
+    def of_message(
+        cls, event: MessageRequested, default_chain: tuple[Channel, ...] = DEFAULT_CHAIN
+    ) -> "Request":
         """Return the request of a MessageRequested."""
         # An event has been validated: what it says is taken over as it is.
         said = {name: getattr(event, name) for name in _SAID}
         said |= {"channels": event.channels or default_chain, "requested_at": event.at}
         if not _is_item(event):
             said["campaign_position"] = None
-        return cls.model_construct(**said)
+        return Request.model_construct(**said)
 
     @classmethod
     def of_promo(cls, event: PromoDue) -> Self:
