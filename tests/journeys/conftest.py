@@ -26,7 +26,7 @@ SHORT = {
     "TELEGRAM_TIMEOUT_SECONDS": "3",
     "PROVIDER_DOWN_SECONDS": "0.5",
 }
-START_SECONDS = 60
+START_SECONDS = 180
 WORLD = ("NATS_", "DATABASE", "TELEGRAM_", "SMTP_", "PUSH_", "PROMO_", "OWNER_", "CARILLON_")
 
 
@@ -82,7 +82,9 @@ def start(folder: Path, *arguments: str, **more: str) -> Running:
     deadline = time.monotonic() + START_SECONDS
     while not ready_file.exists():
         assert process.poll() is None, (folder.parent / f"{folder.name}.up.log").read_text()
-        assert time.monotonic() < deadline, "the stack did not become ready"
+        if time.monotonic() > deadline:
+            process.terminate()
+            raise AssertionError("the stack did not become ready")
         time.sleep(0.1)
     return Running(process, folder, ready_file)
 

@@ -75,7 +75,7 @@ async def _opened(asked: Asked, hands: Hands, guide: Guide) -> Message:
     facts = (
         asked.say(f"guides.category.{guide.category}"),
         asked.say(f"guides.difficulty.{guide.difficulty}"),
-        asked.say("guides.views", n=numbers.views),
+        asked.say("guides.viewed") if numbers.views == 1 else asked.say("guides.views", n=numbers.views),
     )
     message = Message().title(guide.title).text(" · ".join(facts)).blank().source(guide.text)
     keep = ("guides.drop", "drop") if guide.id in collection.saved else ("guides.save", "save")

@@ -77,8 +77,9 @@ _NAMED = text("""
     ORDER BY last_seen_at DESC, id LIMIT 1""")
 
 _COUNT = text("""
-    SELECT role, count(*) AS people, count(*) FILTER (WHERE NOT active) AS suspended
-    FROM telegram_users GROUP BY role""")
+    SELECT CASE WHEN telegram_id = ANY(CAST(:owners AS bigint[])) THEN 'owner' ELSE role END AS held,
+           count(*) AS people, count(*) FILTER (WHERE NOT active) AS suspended
+    FROM telegram_users GROUP BY held""")
 
 # Whoever has a menu of another role than theirs; people of no role have the one that everybody has.
 _UNTOLD_MENUS = text("""
@@ -216,9 +217,9 @@ class Users:
         return self._read(row) if row else user
 
     async def count(self) -> list[People]:
-        """Count people by stored role."""
-        rows = await self._database.rows(_COUNT)
-        return [People(Role.of(row["role"]), row["people"], row["suspended"]) for row in rows]
+        """Count people by role, owners that settings name among them."""
+        rows = await self._database.rows(_COUNT, owners=sorted(self.owners))
+        return [People(Role.of(row["held"]), row["people"], row["suspended"]) for row in rows]
 
     async def untold_menus(self, digests: Mapping[Role, str], limit: int) -> list[User]:
         """Return people whose menu at Telegram is not that of their role; `digests` names those of roles."""
