@@ -2,8 +2,9 @@
 
 import asyncio
 import string
-from datetime import time
+from datetime import UTC, datetime, time, timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 from sqlalchemy import text
@@ -17,10 +18,15 @@ from shared.queries import (
     AuditScheduler,
     AuditSenders,
     Books,
+    CampaignEstimate,
+    CampaignView,
+    CancelCampaign,
     ClickPage,
     ClickView,
     CountClicks,
+    CreateCampaign,
     EditPromo,
+    EstimateCampaign,
     ListClicks,
     ListPromos,
     ListSchedules,
@@ -100,8 +106,21 @@ async def marketing(gateway: Any) -> Any:
     await answer(ListPromos, lambda _: PromoList(items=(PROMO,)))
     await answer(EditPromo, lambda command: PROMO.model_copy(update={"enabled": command.promo.enabled}))
     await answer(CountClicks, lambda _: PromoClicksList(items=(NUMBERS,)))
+    estimate = CampaignEstimate(recipients=3, channels={Channel.TELEGRAM: 3}, unreachable=0, seconds=90.0)
+    await answer(EstimateCampaign, lambda _: estimate)
+    await answer(CreateCampaign, lambda command: campaign(command.campaign_id, "running"))
+    await answer(CancelCampaign, lambda command: campaign(command.campaign_id, "cancelled"))
     await answer(ListClicks, lambda _: ClickPage(items=(CLICK,)))
     return gateway
+
+
+def campaign(campaign_id: UUID, status: str) -> CampaignView:
+    """Return a campaign of three, of whom nobody has got it yet."""
+    assert SCHEDULE.next_run is not None
+    return CampaignView(
+        id=campaign_id, status=status, intended=3, sent=0, failed=0, suppressed=0, ambiguous=0, pending=3,
+        created_at=SCHEDULE.next_run,
+    )  # fmt: skip
 
 
 async def set_role(gateway: Any, user: int, role: Role) -> None:
@@ -139,7 +158,7 @@ async def test_every_button_leads_somewhere(marketing: Any) -> None:
     async with asyncio.timeout(10):
         while not await marketing.bus.dead_letters.count():
             await asyncio.sleep(0.02)
-    waiting, seen = [], set()
+    waiting, seen = data_of(await person.write("/broadcast Hello")), set()
     for command in every_command().visible_to(role):
         waiting += data_of(await person.write(f"/{command.name}"))
     while waiting:
@@ -249,6 +268,43 @@ async def test_promos_are_shown_and_disabled(marketing: Any) -> None:
     (command,) = marketing.peers.of(EditPromo)
     assert (command.promo_id, command.promo.enabled) == (PROMO.id, False)
     assert "no such promo" in shown(await owner.press("c1.promos show nothing"))
+
+
+async def test_a_broadcast_is_seen_before_it_is_sent(marketing: Any) -> None:
+    """Written, looked at, given an audience, tried, and sent once, as it was seen; cancelled, it is not."""
+    owner = Person(marketing, OWNER)
+    draft = await owner.write("/broadcast Sale: *50%* off!\n[Look here](https://example.com/sale)")
+    assert "Sale: *50%* off!" in shown(draft)
+    assert "Reaches 3 people, in about 1.5 minutes" in shown(draft)
+    assert draft.body is not None
+    assert [each.url for row in draft.body.buttons for each in row if each.url] == [
+        "https://example.com/sale"
+    ]
+    act = {data.split()[1]: data for data in data_of(draft) if data.count(" ") == 2}
+    (admins,) = [data for data in data_of(draft) if data.endswith(" admins")]
+    assert "To: admins" in shown(await owner.press(admins))
+    await owner.press(act["test"])
+    wanted = ids.derived("test broadcast", update_id_of(BOT_ID, owner.last))
+    (tried,) = [event for event in marketing.published(MessageRequested) if event.id == wanted]
+    assert "50%" in shown(tried)
+    assert "being sent" in shown(await owner.press(act["send"])).lower()
+    async with asyncio.timeout(20):
+        while not marketing.peers.of(CreateCampaign):
+            await asyncio.sleep(0.05)
+    assert {each.audience.roles for each in marketing.peers.of(CreateCampaign)} == {("admin", "owner")}
+    other = await owner.write("/broadcast Another")
+    name = next(data for data in data_of(other) if " send " in data).split()[2]
+    assert "not understand" in shown(await owner.write(f"/broadcast at {name} soon enough"))
+    assert "past" in shown(await owner.write(f"/broadcast at {name} 2020-01-01 09:00"))
+    later = f"{datetime.now(UTC) + timedelta(days=2):%Y-%m-%d}"
+    scheduled = shown(await owner.write(f"/broadcast at {name} {later} 09:00"))
+    assert f"On: {later} 09:00 UTC" in scheduled
+    assert "Cancelled" in shown(await owner.press(f"c1.broadcast cancel {name}"))
+    listed = shown(await owner.write("/broadcast"))
+    assert "Another (✖ Cancelled)" in listed
+    update = marketing.message(next(owner.numbers), "/broadcast", user=OWNER)
+    update["message"]["reply_to_message"] = {"text": "What was said before", "message_id": 1}
+    assert "What was said before" in shown(await reply_to(marketing, update))
 
 
 async def test_an_audit_is_answered_twice(marketing: Any) -> None:

@@ -2,6 +2,7 @@
 
 from services.gateway.bot.admin import ADMIN, ROLE
 from services.gateway.bot.audit import AUDIT
+from services.gateway.bot.broadcast import BROADCAST
 from services.gateway.bot.dead_letters import DLQ
 from services.gateway.bot.guides import GUIDES
 from services.gateway.bot.help import help_command
@@ -20,7 +21,7 @@ __all__ = ["Command", "Commands", "Hands", "Menu", "Registry", "every_command", 
 
 COMMANDS = (
     START, GUIDES, NEWSLETTER, SETTINGS, STOP, STATS, START_MARKETING, STOP_MARKETING, MARKETING_STATUS,
-    PROMOS, ADMIN, ROLE, DLQ, AUDIT,
+    PROMOS, BROADCAST, ADMIN, ROLE, DLQ, AUDIT,
 )  # fmt: skip
 
 

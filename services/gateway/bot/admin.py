@@ -45,7 +45,8 @@ async def _overview(asked: Asked, hands: Hands) -> Message:
         message.bullet(asked.say("admin.status", status=status, n=number))
     message.blank().text(asked.say("admin.letters", n=await hands.bus.dead_letters.count()))
     message.row(asked.press("admin.privileged", "role"), asked.press("admin.audit", "audit"))
-    return message.row(asked.press("admin.dlq", "dlq"), asked.press("admin.marketing", "marketing_status"))
+    message.row(asked.press("admin.dlq", "dlq"), asked.press("admin.marketing", "marketing_status"))
+    return message.row(asked.press("admin.broadcasts", "broadcast"))
 
 
 async def _privileged(asked: Asked, hands: Hands) -> Message:

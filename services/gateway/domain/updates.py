@@ -112,6 +112,12 @@ def membership_of(update: Mapping[str, Any]) -> Membership | None:
     return Membership(chat_id, "added" if is_in else "kicked", _integer(part.get("date")))
 
 
+def replied_text(update: Mapping[str, Any]) -> str | None:
+    """Return the text of the message that a message replies to, if it is one with a text."""
+    replied = _mapping(_mapping(update.get("message")).get("reply_to_message"))
+    return _string(replied.get("text"))
+
+
 def person_of(value: Any) -> Person | None:
     """Return the Telegram user that a JSON value describes, or None where it does not."""
     user = _mapping(value)
