@@ -4,6 +4,7 @@ import typer
 
 from carillon import (
     audit,
+    backup,
     demo,
     dlq,
     forget,
@@ -28,6 +29,8 @@ app.command("up")(up.command)
 app.command("demo")(demo.command)
 app.command("audit")(audit.command)
 app.command("rebuild")(rebuild.command)
+app.command("backup")(backup.backup)
+app.command("restore")(backup.restore)
 app.command("forget")(forget.command)
 app.command("reconcile")(reconcile.command)
 app.command("why")(why.command)

@@ -22,6 +22,7 @@ from shared.bus.publishing import Publisher
 from shared.bus.reading import Streams
 from shared.bus.records import AttemptsRecord
 from shared.bus.routes import BatchRoute, Route
+from shared.bus.snapshots import Snapshots
 from shared.events import Event
 from shared.queries import Query
 from shared.topology import Durable, durable
@@ -56,6 +57,7 @@ class Bus:
         self._consumptions: dict[str, Consumption] = {}
         self.dead_letters = DeadLetters(client, self._publisher)
         self.streams = Streams(client, self._publisher)
+        self.snapshots = Snapshots(client)
 
     @classmethod
     @asynccontextmanager
