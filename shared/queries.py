@@ -877,7 +877,7 @@ class ListRecipients(Query[RecipientPage]):
     role: str | None = None
     language: str | None = None
     email: str | None = None
-    telegram_chat_id: int | None = None
+    telegram_chat_id: int | None = Field(default=None, ge=-(2**63), lt=2**63)
     cursor: str | None = None
     limit: int = Field(default=100, ge=1, le=500)
 
@@ -1029,10 +1029,10 @@ class TellChat(Query[ChatTold]):
 
     cause: UUID
     bot: str
-    chat_id: int
+    chat_id: int = Field(ge=-(2**63), lt=2**63)
     change: Literal["blocked", "unblocked", "kicked", "added"]
     at: AwareDatetime
-    order: int = 0
+    order: int = Field(default=0, ge=0, lt=2**63)
 
 
 SuppressionReason = Literal["bounced", "complained", "blocked", "kicked", "deactivated", "opted_out"]

@@ -224,6 +224,7 @@ WRONG_RECIPIENTS = [
     {"muted": ["fax"]},
     {"channel_order": ["push", "push"]},
     {"quiet_hours": {"start": "22:00", "end": "22:00"}},
+    {"quiet_hours": {"start": 3600, "end": "22:00"}},
     {"quiet_hours": {"start": "22:00", "end": "7:00"}},
     {"quiet_hours": {"start": "22:00", "end": "07:00", "zone": "Mars"}},
     {"quiet_hours": {"start": "22:00+02:00", "end": "07:00"}},

@@ -2,11 +2,12 @@
 
 import re
 from collections.abc import Mapping
+from datetime import time
 from typing import Annotated, Any, Literal, get_args
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from services.gateway.api.requests import Email, Integer, Name, Strict
 from shared.events import Channel, PushSubscription, QuietHours
@@ -22,6 +23,14 @@ def _once_each(value: tuple[Channel, ...]) -> tuple[Channel, ...]:
     return value
 
 
+def _written(value: object) -> object:
+    if not isinstance(value, str):
+        # Pydantic turns ValueErrors into words for a person, and nothing else.
+        raise ValueError("expected a time, such as 22:30")  # noqa: TRY004 - as said above
+    return value
+
+
+Clock = Annotated[time, BeforeValidator(_written)]
 Channels = Annotated[tuple[Channel, ...], AfterValidator(_once_each)]
 
 
@@ -48,6 +57,8 @@ class QuietHoursIn(QuietHours):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    start: Clock
+    end: Clock
     zone: TimeZone | None = None
 
 
