@@ -21,6 +21,7 @@ from bench import (
     machine,
     pipeline,
     presses,
+    rebuild,
     resting,
     sizes,
     table,
@@ -40,8 +41,9 @@ FIGURES: dict[str, Callable[[int], Awaitable[Figure]]] = {
     "broadcast": broadcast.measure,
     "windows": windows.measure,
     "alerts": alerts.measure,
+    "rebuild": rebuild.measure,
 }
-LONG = ("broadcast", "windows", "alerts", "door", "sizes")
+LONG = ("broadcast", "windows", "alerts", "door", "sizes", "rebuild")
 """They take minutes each, for limits are kept in real time: measured when they are named."""
 BUSY = 1.0
 """A load average from which other programs disturb the figures."""

@@ -65,13 +65,13 @@ async def process(
         await started.wait()
 
 
-async def command(module: str, given: bytes) -> bytes:
+async def command(module: str, given: bytes, *, seconds: float = COMMAND_SECONDS) -> bytes:
     """Run a module that reads its task and writes its result."""
     started = await asyncio.create_subprocess_exec(
         sys.executable, "-m", module,
         stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, preexec_fn=die_with_parent,
     )  # fmt: skip
-    async with asyncio.timeout(COMMAND_SECONDS):
+    async with asyncio.timeout(seconds):
         result, _ = await started.communicate(given)
     if started.returncode != 0:
         raise RuntimeError(f"{module} ended with {started.returncode}")
