@@ -188,6 +188,18 @@ async def test_any_order_of_events_leaves_one_true_row(
     await asyncio.to_thread(walk)
 
 
+async def test_the_chain_that_was_accepted_counts(database: Database) -> None:
+    """A request that comes again with another chain, its recipient's new one, changes nothing."""
+    ledger, first = Ledger(database, lease_seconds=60), request(channels=(Channel.PUSH, Channel.EMAIL))
+    again = first.model_copy(update={"channels": (Channel.EMAIL, Channel.PUSH)})
+    delivery_id = await ledger.accept(first)
+    assert await ledger.accept(again) == delivery_id
+    for known in (first, again):
+        delivery = await ledger.load(delivery_id or uuid4(), known)
+        assert delivery
+        assert delivery.request.channels == first.channels
+
+
 async def test_handler_and_rounds_claim_once(database: Database) -> None:
     """Of many that work on one delivery at once, one claims it."""
     ledger = Ledger(database, lease_seconds=60)

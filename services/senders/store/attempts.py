@@ -209,10 +209,13 @@ def _acceptance(request: Request, delivery_id: UUID, trace: str | None, sequence
     }
 
 
-def _delivery(row: RowMapping, request: Request | None = None) -> Delivery:
+def _delivery(row: RowMapping, known: Request | None = None) -> Delivery:
+    # Where the chain is the recipient's own, a request that comes again may name another: the first counts.
+    same = known is not None and row["request"]["channels"] == [str(each) for each in known.channels]
+    request = known if known and same else Request.model_validate(row["request"])
     return Delivery(
         id=row["id"],
-        request=request or Request.model_validate(row["request"]),
+        request=request,
         channel=Channel(row["channel"]),
         position=row["position"],
         attempt=row["attempt"],

@@ -13,7 +13,7 @@ from shared.events import Body, Channel
 from shared.queries import CampaignRecipient, CampaignView, CreateCampaign, GetCampaign, ListMessages
 from tests.senders.deaths.conftest import Street
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("deaths"), pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("deaths"), pytest.mark.timeout(1200)]
 
 KILLS = 20
 SENDING = "SELECT count(*) FROM deliveries WHERE state = 'sending'"
@@ -51,14 +51,14 @@ async def test_kills_in_mid_campaign_lose_and_double_nothing(street: Street) -> 
         for kill in range(KILLS):
             async with street.senders(SEND_LIMITS="off") as process:
                 least = (kill + 1) * len(people) // (KILLS + 2)
-                async with asyncio.timeout(60):
+                async with asyncio.timeout(180):
                     while await street.value(ATTEMPTED, campaign_id) < least:
                         await asyncio.sleep(0.05)
                 process.kill()
                 await process.wait()
                 flying += await street.value(SENDING)
         async with street.senders(SEND_LIMITS="off"):
-            await street.until(DONE, True, campaign_id, seconds=120)
+            await street.until(DONE, True, campaign_id, seconds=300)
             found = await view(bus, campaign_id)
             books = await street.books()
     times = Counter(await street.texts(text))
@@ -79,7 +79,7 @@ async def test_broken_connections_are_doubts_and_not_duplicates(street: Street) 
     async with street.senders(SEND_LIMITS="off"), Bus.open(street.stack.outside.nats_url, service="t") as bus:
         await _answers(bus)
         campaign_id = await begin(bus, people, text)
-        await street.until(DONE, True, campaign_id, seconds=60)
+        await street.until(DONE, True, campaign_id, seconds=300)
         found = await view(bus, campaign_id)
         listed = await bus.ask(ListMessages(state="ambiguous", campaign_id=campaign_id, limit=500))
         books = await street.books()
@@ -92,7 +92,7 @@ async def test_broken_connections_are_doubts_and_not_duplicates(street: Street) 
 
 async def _answers(bus: Bus) -> None:
     """Wait until senders answers."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(180):
         while True:
             try:
                 await bus.ask(GetCampaign(campaign_id=uuid4()), timeout=1)

@@ -13,7 +13,7 @@ from shared.events import Address, Body, Channel, Lane, MessageRequested
 from shared.failpoints import Failpoint
 from tests.senders.deaths.conftest import Street
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("deaths")]
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("deaths"), pytest.mark.timeout(300)]
 
 PERSON = 1001
 ONCE = ("sent", 1)
@@ -52,10 +52,12 @@ async def test_a_death_loses_and_doubles_nothing(street: Street, point: str, lan
     async with street.senders(SENDERS_FAILPOINT=point) as dying:
         async with Bus.open(street.stack.outside.nats_url, service="tests") as bus:
             await bus.publish(request)
-        assert await asyncio.wait_for(dying.wait(), 30) == -9
+        assert await asyncio.wait_for(dying.wait(), 120) == -9
     state, times = ENDS[point, lane]
     async with street.senders():
-        await street.until("SELECT state FROM deliveries WHERE message_id = $1", state, request.id)
+        await street.until(
+            "SELECT state FROM deliveries WHERE message_id = $1", state, request.id, seconds=120
+        )
         books = await street.books()
     assert len(await street.texts(text)) == times
     assert books.balanced, [line for line in books.lines if line.difference] + books.late
