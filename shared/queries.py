@@ -103,6 +103,7 @@ class AuditGateway(Query[Books]):
 # --- scheduler ------------------------------------------------------------------------------------------
 
 
+ChatId = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 Slug = Annotated[str, Field(pattern="^[a-z0-9_]{1,64}$")]
 ScheduleName = Annotated[str, Field(pattern="^[a-z0-9][a-z0-9_-]{0,30}$")]
 """Shorter than any way to write an id, so that either can stand in its place."""
@@ -179,11 +180,11 @@ class ScheduleIn(Value):
     cron: Annotated[str, Field(max_length=255)] | None = None
     time_zone: Annotated[str, Field(max_length=64)] | None = None
     chats: (
-        Annotated[tuple[int | Annotated[str, Field(max_length=64)], ...], Field(max_length=1000)] | None
+        Annotated[tuple[ChatId | Annotated[str, Field(max_length=64)], ...], Field(max_length=1000)] | None
     ) = None
     promo_ids: Annotated[tuple[Slug, ...], Field(max_length=1000)] | None = None
     all_promos: bool | None = None
-    validity_seconds: Annotated[float, Field(gt=0, le=315_360_000, allow_inf_nan=False)] | None = None
+    validity_seconds: Annotated[float, Field(ge=0.001, le=315_360_000, allow_inf_nan=False)] | None = None
 
 
 class CreateSchedule(Query[ScheduleView]):
@@ -877,7 +878,7 @@ class ListRecipients(Query[RecipientPage]):
     role: str | None = None
     language: str | None = None
     email: str | None = None
-    telegram_chat_id: int | None = Field(default=None, ge=-(2**63), lt=2**63)
+    telegram_chat_id: ChatId | None = None
     cursor: str | None = None
     limit: int = Field(default=100, ge=1, le=500)
 

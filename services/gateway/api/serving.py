@@ -87,7 +87,10 @@ def _guarded(door: Door, route: Route) -> Callable[[web.Request], Awaitable[web.
     async def guarded(request: web.Request) -> web.StreamResponse:
         key = await admitted(request, door.keys, route.role, door.rate)
         named, asked = named_in(request, route), asked_in(request, route)
-        return await route.handle(Call(request, door, key, route, named, asked))
+        call = Call(request, door, key, route, named, asked)
+        if not route.is_read:
+            call.idempotency_key()  # a malformed one is refused, whether or not it would make a difference
+        return await route.handle(call)
 
     return guarded
 

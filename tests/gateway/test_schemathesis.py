@@ -1,0 +1,19 @@
+"""The API keeps to its own document, whatever it is asked."""
+
+import asyncio
+from typing import Any
+
+from services.gateway.domain.roles import KeyRole
+from tests.fuzzing import failures_of
+
+OWN = tuple(f"/api/v1/{name}" for name in ("broadcasts", "guides", "dead-letters", "messages"))
+
+
+async def test_the_api_keeps_to_its_document(gateway: Any) -> None:
+    """Every answer, to what is allowed and to what is not, is one that the document tells of; none is 500.
+
+    It asks what the gateway answers by itself; tests/journeys asks a whole stack for everything.
+    """
+    key = gateway.keys[KeyRole.OWNER]
+    wrong = await asyncio.to_thread(failures_of, gateway.url, key, 2, below=OWN, others_away=True)
+    assert not wrong, "\n".join(wrong)
