@@ -14,8 +14,9 @@ from services.gateway.settings import GatewaySettings
 from services.senders.channels import notification
 from services.senders.domain.sending import PushContent
 from shared import ids
+from shared.bus import Refusal
 from shared.links import Purpose
-from shared.queries import AddPushSubscription, RecipientView
+from shared.queries import AddPushSubscription, DeletePushSubscription, RecipientView
 from tests.devtools import CHROMIUM, Browser, chromium
 from tests.gateway.conftest import START
 
@@ -68,7 +69,8 @@ async def test_a_link_lets_its_person_subscribe_and_nobody_else(
     assert status == 201
     assert (await post(taking, token=answer["token"], subscription=BROWSERS))[0] == 201
     first, again = taking.peers.of(AddPushSubscription)
-    assert (first.user_id, first.cause) == (USER, again.cause)
+    assert first.user_id == again.user_id == USER
+    assert first.cause != again.cause  # or what an operator took away would never come back
     assert first.subscription.endpoint == BROWSERS["endpoint"]
     links = settings.links()
     assert links is not None
@@ -80,6 +82,30 @@ async def test_a_link_lets_its_person_subscribe_and_nobody_else(
         assert (await post(taking, token=token, subscription=BROWSERS))[0] == 403
     assert len(taking.peers.of(AddPushSubscription)) == 2
     assert (await taking.call("POST", f"/recipients/{USER}/push-link", role=None))[0] == 401
+
+
+async def test_a_browser_takes_its_own_subscription_away(gateway: Any, settings: GatewaySettings) -> None:
+    """Whoever has the token may leave; what is not there is away already, and a forgery takes nothing."""
+    gone = Refusal(404, "Unknown subscription", "there is no such subscription")
+    answers: list[Any] = [RecipientView(user_id=USER, version=2), gone]
+
+    def take(_: DeletePushSubscription) -> RecipientView:
+        answer = answers.pop(0)
+        if isinstance(answer, Refusal):
+            raise answer
+        return answer  # type: ignore[no-any-return]  # a view
+
+    await gateway.peers.answer(DeletePushSubscription, take)
+    found = pushing(settings)
+    assert found is not None
+    token = found.token(USER, START + timedelta(days=40_000))
+    url = f"{gateway.url}/push/subscriptions"
+    for said, status in ((token, 204), (token, 204), (f"{token}x", 403)):
+        body = {"token": said, "endpoint": BROWSERS["endpoint"]}
+        async with gateway.http.delete(url, json=body) as answer:
+            assert answer.status == status
+    asked = gateway.peers.of(DeletePushSubscription)
+    assert [(each.user_id, each.endpoint) for each in asked] == [(USER, BROWSERS["endpoint"])] * 2
 
 
 @pytest.mark.parametrize(

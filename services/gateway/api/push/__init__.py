@@ -1,6 +1,13 @@
 """Push in the browser: a page where visitors turn notifications on, the worker that shows them, and links."""
 
 from services.gateway.api.push.pages import add_pages
-from services.gateway.api.push.subscribing import PUSH_SERVICES, ROUTES, Pushing, pushing, subscribe
+from services.gateway.api.push.subscribing import (
+    PUSH_SERVICES,
+    ROUTES,
+    Pushing,
+    pushing,
+    subscribe,
+    unsubscribe,
+)
 
-__all__ = ["PUSH_SERVICES", "ROUTES", "Pushing", "add_pages", "pushing", "subscribe"]
+__all__ = ["PUSH_SERVICES", "ROUTES", "Pushing", "add_pages", "pushing", "subscribe", "unsubscribe"]

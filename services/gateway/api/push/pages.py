@@ -8,7 +8,7 @@ import orjson
 from aiohttp import web
 
 from services.gateway.api.boundary import Handler
-from services.gateway.api.push.subscribing import Pushing, subscribe
+from services.gateway.api.push.subscribing import Pushing, subscribe, unsubscribe
 from shared.bus import Bus
 
 CSP = (
@@ -42,7 +42,11 @@ def add_pages(app: web.Application, pushing: Pushing, bus: Bus, now: Callable[[]
     async def take(request: web.Request) -> web.Response:
         return await subscribe(request, pushing, bus, now())
 
+    async def give_up(request: web.Request) -> web.Response:
+        return await unsubscribe(request, pushing, bus, now())
+
     app.router.add_post("/push/subscriptions", take)
+    app.router.add_delete("/push/subscriptions", give_up)
 
 
 def _asset(body: bytes, content_type: str) -> Handler:

@@ -7,11 +7,12 @@ and nothing else. The browser gets a token of its own for later, since push serv
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Annotated
 from urllib.parse import urlsplit
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from aiohttp import web
-from pydantic import AwareDatetime, BaseModel
+from pydantic import AwareDatetime, BaseModel, Field
 
 from services.gateway.api.asking import Call, answer, checked, json_of
 from services.gateway.api.people import PushSubscriptionIn
@@ -20,11 +21,10 @@ from services.gateway.api.requests import Strict
 from services.gateway.api.route import Route
 from services.gateway.domain.roles import KeyRole
 from services.gateway.settings import GatewaySettings
-from shared import ids
-from shared.bus import Bus
+from shared.bus import Bus, Refusal
 from shared.events import PushSubscription
 from shared.links import BadLink, Links, Purpose
-from shared.queries import AddPushSubscription
+from shared.queries import AddPushSubscription, DeletePushSubscription
 
 PUSH_SERVICES = (
     "fcm.googleapis.com", "*.push.services.mozilla.com", "*.push.apple.com", "*.notify.windows.com",
@@ -96,6 +96,13 @@ class SubscriptionIn(Strict):
     subscription: PushSubscriptionIn
 
 
+class UnsubscriptionIn(Strict):
+    """What a browser says that wants no more: its token, and where it was reached."""
+
+    token: str
+    endpoint: Annotated[str, Field(max_length=4096)]
+
+
 async def make_push_link(call: Call) -> web.Response:
     """Make a link at which a recipient's browser subscribes to push.
 
@@ -118,9 +125,21 @@ async def subscribe(request: web.Request, pushing: Pushing, bus: Bus, now: datet
     if not pushing.is_service(given.subscription.endpoint):
         raise invalid([{"field": "subscription.endpoint", "message": "is not of a push service known here"}])
     subscription = PushSubscription.model_validate(given.subscription.model_dump())
-    cause = ids.derived("push subscription", user_id, *subscription.model_dump().values())
-    await bus.ask(AddPushSubscription(cause=cause, user_id=user_id, subscription=subscription))
+    # Another cause each time: what was taken away meanwhile is to be there again.
+    await bus.ask(AddPushSubscription(cause=uuid4(), user_id=user_id, subscription=subscription))
     return answer({"token": pushing.token(user_id, now + BROWSER_LASTS)}, 201)
+
+
+async def unsubscribe(request: web.Request, pushing: Pushing, bus: Bus, now: datetime) -> web.Response:
+    """Take away the subscription of the browser that asks; one that is not there is away already."""
+    given = checked(UnsubscriptionIn, await json_of(request))
+    user_id = pushing.user_of(given.token, now)
+    try:
+        await bus.ask(DeletePushSubscription(cause=uuid4(), user_id=user_id, endpoint=given.endpoint))
+    except Refusal as refusal:
+        if refusal.status != 404:
+            raise
+    return web.Response(status=204)
 
 
 ROUTES = (

@@ -81,7 +81,10 @@ async function turnOn() {
 async function turnOff() {
   const registration = await worker();
   const subscribed = await registration.pushManager.getSubscription();
-  if (subscribed) await subscribed.unsubscribe();
+  if (subscribed) {
+    await subscribed.unsubscribe();
+    await untell("push/subscriptions", subscribed.endpoint);
+  }
   show("off", "turnOn", turnOn);
 }
 

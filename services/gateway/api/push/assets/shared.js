@@ -39,6 +39,14 @@ async function subscription(manager) {
   return manager.subscribe({ userVisibleOnly: true, applicationServerKey: key });
 }
 
+/** Ask the gateway to forget a subscription; when it cannot be told, the push service will tell it. */
+async function untell(url, endpoint) {
+  const token = await kept("token");
+  const body = JSON.stringify({ token, endpoint });
+  const headers = { "Content-Type": "application/json" };
+  if (token) await fetch(url, { method: "DELETE", headers, body }).catch(() => null);
+}
+
 /** Tell the gateway of a subscription; `url` is where. Throws what the gateway's status says. */
 async function tell(url, subscribed) {
   const token = await kept("token");

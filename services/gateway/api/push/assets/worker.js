@@ -58,7 +58,12 @@ async function open(url) {
 }
 
 self.addEventListener("pushsubscriptionchange", (event) => {
-  event.waitUntil(
-    subscription(self.registration.pushManager).then((made) => tell(new URL("subscriptions", HERE), made)),
-  );
+  event.waitUntil(renew(event.oldSubscription));
 });
+
+async function renew(old) {
+  const url = new URL("subscriptions", HERE);
+  const made = await subscription(self.registration.pushManager);
+  await tell(url, made);
+  if (old && old.endpoint !== made.endpoint) await untell(url, old.endpoint);
+}
