@@ -52,6 +52,11 @@ class Request(Value):
         """The template's name, `promo` or `body`: bounded, for labels."""
         return "promo" if self.promo else self.template or "body"
 
+    @property
+    def is_stub(self) -> bool:
+        """Whether it says nothing: little more than the id could be read of it."""
+        return self.template is None and self.body is None and self.promo is None
+
     @cached_property
     def queue(self) -> UUID:
         """Whose turn it is kept for: first attempts of one lane and channel to one address go in order."""

@@ -1,5 +1,9 @@
 """One function per event that senders handles."""
 
+from datetime import UTC, datetime
+from uuid import UUID
+
+import orjson
 from pydantic import ValidationError
 
 from services.senders.domain.requests import Request, chain_of
@@ -9,7 +13,7 @@ from services.senders.handlers.tracing import current
 from services.senders.store import Ledger
 from shared import metrics, telemetry
 from shared.bus import DeadLetter, Receipt
-from shared.events import ButtonClicked, MessageRequested, PromoCancelled, PromoDue
+from shared.events import ButtonClicked, Channel, Lane, MessageRequested, PromoCancelled, PromoDue
 from shared.failpoints import passing
 from shared.queues import Queues
 
@@ -55,12 +59,16 @@ async def button_clicked(event: ButtonClicked, ledger: Ledger, announcer: Announ
 
 
 async def dead_letter(letter: DeadLetter, ledger: Ledger, announcer: Announcer) -> None:
-    """Count a message whose event died as failed, until it is replayed."""
-    request = _request_of(letter)
-    if request is None:
+    """Count a message whose event died as failed, until it is replayed; as invalid, if it is no message."""
+    request, stub = _request_of(letter), None
+    if request is not None:
+        ended = await ledger.bury(request)
+    elif (stub := _stub_of(letter)) is not None:
+        ended = await ledger.reject(stub)
+    else:
         log.warning("dead_letter_without_message", number=letter.number, durable=letter.durable)
         return
-    for delivery_id in await ledger.bury(request):
+    for delivery_id in ended:
         await announcer.outcome(delivery_id)
 
 
@@ -70,4 +78,25 @@ def _request_of(letter: DeadLetter) -> Request | None:
             return Request.of_promo(PromoDue.model_validate_json(letter.payload))
         return Request.of_message(MessageRequested.model_validate_json(letter.payload))
     except ValidationError:
+        return None
+
+
+def _stub_of(letter: DeadLetter) -> Request | None:
+    """Return what can be read of a message that is none: its id, and whom it may have been for."""
+    try:
+        given = orjson.loads(letter.payload)
+        _, lane, channel = letter.subject.split(".")
+        fields = {name: _uuid(given.get(name)) for name in ("id", "user_id", "campaign_id")}
+        now = letter.died_at or datetime.now(UTC)
+        return Request(
+            lane=Lane(lane), channels=(Channel(channel),), expires_at=now, requested_at=now, **fields
+        )
+    except (ValueError, AttributeError):
+        return None
+
+
+def _uuid(value: object) -> UUID | None:
+    try:
+        return UUID(value) if isinstance(value, str) else None
+    except ValueError:
         return None

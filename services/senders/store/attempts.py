@@ -43,8 +43,9 @@ class Attempts(Book):
         """Write a message down with its first delivery; return the delivery that is to be worked on now.
 
         None when the message has been attempted already, or is not to be sent yet: then its row says what
-        comes next. A replay takes a dead letter up again. `trace` is the message's `traceparent`,
-        `sequence` its place in the stream: first attempts to one address are made in that order.
+        comes next. A replay takes a dead letter up again, and what was invalid gives way to what is not.
+        `trace` is the message's `traceparent`, `sequence` its place in the stream: first attempts to one
+        address are made in that order.
         """
         delivery_id = delivery_of(request.id, request.channels[0])
         if await self._accepting.one(_acceptance(request, delivery_id, trace, sequence)):
@@ -53,6 +54,10 @@ class Attempts(Book):
             taken = self._hold({"message_id": request.id})
             if replay and (revived := (await connection.execute(sql.REVIVE, taken)).scalar()):
                 return UUID(str(revived))
+            if not request.is_stub:
+                replacement = self._hold(_replacement(request, delivery_id, trace))
+                if (await connection.execute(sql.REPLACE, replacement)).scalar():
+                    return None if request.not_before else delivery_id
             if request.not_before:
                 return None
             resumed = (await connection.execute(sql.RESUME, taken)).scalar()
@@ -206,6 +211,23 @@ def _acceptance(request: Request, delivery_id: UUID, trace: str | None, sequence
         "queues": request.queue if in_turn else None,
         "sequences": sequence,
         "not_befores": request.not_before,
+    }
+
+
+def _replacement(request: Request, delivery_id: UUID, trace: str | None) -> dict[str, Any]:
+    return {
+        "id": request.id,
+        "lane": request.lane,
+        "user_id": request.user_id,
+        "template": request.template,
+        "campaign_id": request.campaign_id,
+        "request": request.model_dump_json(),
+        "expires_at": request.expires_at,
+        "trace": trace,
+        "delivery_id": delivery_id,
+        "channel": request.channels[0],
+        "rank": LANE_RANK[request.lane],
+        "not_before": request.not_before,
     }
 
 

@@ -63,6 +63,18 @@ class Endings(Attempts):
         """Drop cancellations of messages that have expired."""
         await self._database.execute(sql.FORGET_MESSAGE_CANCELLATIONS)
 
+    async def reject(self, request: Request) -> list[UUID]:
+        """End a message of which little more than the id can be read; return the deliveries that ended.
+
+        A message of that id that says something is left as it is.
+        """
+        await self.accept(request)
+        async with self._database.begin() as connection:
+            rows = (await connection.execute(sql.REJECT, {"message_id": request.id})).mappings().all()
+            for row in rows:
+                await self._note(connection, row["id"], row["attempt"], State.FAILED, "invalid", None)
+        return [row["id"] for row in rows]
+
     async def bury(self, request: Request) -> list[UUID]:
         """End a message whose event became a dead letter; return the deliveries that ended."""
         await self.accept(request)

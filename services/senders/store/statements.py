@@ -27,10 +27,45 @@ ACCEPT = text("""
     SELECT id FROM added""")
 
 ADD_DELIVERY = text("""
-    INSERT INTO deliveries (id, message_id, channel, position, lane_rank, state, due_at)
+    INSERT INTO deliveries AS known (id, message_id, channel, position, lane_rank, state, due_at)
     VALUES (:id, :message_id, :channel, :position, :lane_rank, 'pending',
             now() + make_interval(secs => :hold))
-    ON CONFLICT (id) DO NOTHING""")
+    ON CONFLICT (id) DO UPDATE
+    SET state = 'pending', reason = NULL, attempt = known.attempt + 1, position = excluded.position,
+        lane_rank = excluded.lane_rank, announced = true, due_at = excluded.due_at, updated_at = now()
+    WHERE known.state = 'failed' AND known.reason = 'invalid'""")
+
+# What was invalid was never sent: the same id may be used once more, for something else. Whatever is told
+# of it then outranks that it was invalid.
+REPLACE = text("""
+    WITH replaced AS (
+        UPDATE messages m SET request = CAST(:request AS jsonb), lane = :lane, user_id = :user_id,
+               template = :template, expires_at = :expires_at, trace = :trace
+        WHERE m.id = :id AND m.request <> CAST(:request AS jsonb)
+          AND m.campaign_id IS NOT DISTINCT FROM CAST(:campaign_id AS uuid)
+          AND (m.campaign_id IS NULL OR m.lane = :lane)
+          AND EXISTS (SELECT 1 FROM deliveries d WHERE d.message_id = m.id)
+          AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.message_id = m.id
+                          AND (d.state <> 'failed' OR d.reason IS DISTINCT FROM 'invalid'))
+        RETURNING m.id)
+    INSERT INTO deliveries AS known (id, message_id, channel, position, lane_rank, state, due_at)
+    SELECT :delivery_id, id, :channel, 0, :rank, 'pending',
+           CASE WHEN CAST(:not_before AS timestamptz) IS NULL THEN now() + make_interval(secs => :hold)
+           ELSE least(CAST(:not_before AS timestamptz), CAST(:expires_at AS timestamptz)) END
+    FROM replaced
+    ON CONFLICT (id) DO UPDATE
+    SET state = 'pending', reason = NULL, attempt = known.attempt + 1, position = 0, queue = NULL,
+        lane_rank = excluded.lane_rank, announced = true, due_at = excluded.due_at, updated_at = now()
+    RETURNING id""")
+
+# Only what says nothing: of a message that does, somebody else's claim to its id ends nothing.
+REJECT = text("""
+    UPDATE deliveries d SET state = 'failed', reason = 'invalid', queue = NULL, announced = false,
+           updated_at = now()
+    FROM messages m
+    WHERE m.id = d.message_id AND m.id = :message_id AND d.state = 'pending' AND d.attempt = 0
+      AND m.request ->> 'template' IS NULL AND m.request ->> 'body' IS NULL AND m.request ->> 'promo' IS NULL
+    RETURNING d.id, d.attempt""")
 
 # What came before and was never attempted: its handler failed or died, and this one goes on.
 RESUME = text("""
