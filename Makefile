@@ -66,7 +66,7 @@ covered: $(INSTALLED)  ## Show what the tests have covered since `make coverage`
 	@"$(PY)" -m coverage report
 
 bench: $(INSTALLED)  ## Measure beside raw limits and rivals, and write bench/README.md (options: ARGS="presses")
-	@"$(PY)" -c 'import httptools, starlette, uvicorn' 2>/dev/null || { \
+	@"$(PY)" -c 'import apscheduler, httptools, starlette, uvicorn' 2>/dev/null || { \
 	    echo "Installing what is measured beside Carillon"; "$(PY)" -m pip install -qq --disable-pip-version-check \
 	    --no-input --root-user-action=ignore -e '.[bench]' -c constraints.txt; }
 	@exec "$(PY)" -m bench $(or $(ARGS),--write)

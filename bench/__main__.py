@@ -23,6 +23,7 @@ from bench import (
     presses,
     rebuild,
     resting,
+    schedules,
     sizes,
     table,
     windows,
@@ -37,13 +38,14 @@ FIGURES: dict[str, Callable[[int], Awaitable[Figure]]] = {
     "sizes": sizes.measure,
     "resting": resting.measure,
     "latency": latency.measure,
+    "schedules": schedules.measure,
     "pipeline": pipeline.measure,
     "broadcast": broadcast.measure,
     "windows": windows.measure,
     "alerts": alerts.measure,
     "rebuild": rebuild.measure,
 }
-LONG = ("broadcast", "windows", "alerts", "door", "sizes", "rebuild")
+LONG = ("broadcast", "windows", "alerts", "door", "sizes", "rebuild", "schedules")
 """They take minutes each, for limits are kept in real time: measured when they are named."""
 BUSY = 1.0
 """A load average from which other programs disturb the figures."""
