@@ -36,10 +36,18 @@ def test_without_bots(monkeypatch: pytest.MonkeyPatch) -> None:
     assert load(GatewaySettings).bots() == {}
 
 
+def test_polling_needs_no_webhook_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A secret is of the webhook's; where updates are polled there may be none."""
+    monkeypatch.delenv("TELEGRAM_WEBHOOK_SECRET")
+    monkeypatch.setenv("TELEGRAM_RECEIVE", "polling")
+    assert load(GatewaySettings).bots()["default"].webhook_secret is None
+
+
 @pytest.mark.parametrize(
     ("variable", "value", "expected"),
     [
         ("TELEGRAM_WEBHOOK_SECRET", None, "TELEGRAM_WEBHOOK_SECRET is not set; expected what setWebhook"),
+        ("TELEGRAM_RECEIVE", "pigeons", "TELEGRAM_RECEIVE is 'pigeons'; expected"),
         ("TELEGRAM_WEBHOOK_SECRET", "no spaces", "TELEGRAM_BOT_TOKEN"),
         ("TELEGRAM_BOT_TOKEN", "nonsense", "TELEGRAM_BOT_TOKEN is not a bot token"),
         (
