@@ -70,6 +70,24 @@ async def test_kills_in_mid_campaign_lose_and_double_nothing(street: Street) -> 
     assert books.lost == []
 
 
+async def test_a_death_after_an_expansion_neither_doubles_nor_skips(street: Street) -> None:
+    """A part of a list that is in the stream, and not noted so, is published again under the same ids."""
+    people, text = await street.people(300_000, 250), "expanded"
+    async with Bus.open(street.stack.outside.nats_url, service="tests") as bus:
+        async with street.senders(SEND_LIMITS="off", SENDERS_FAILPOINT="after_expansion") as dying:
+            await _answers(bus)
+            campaign_id = await begin(bus, people, text)
+            assert await asyncio.wait_for(dying.wait(), 120) == -9
+        async with street.senders(SEND_LIMITS="off"):
+            await street.until(DONE, True, campaign_id, seconds=120)
+            found = await view(bus, campaign_id)
+            books = await street.books()
+    times = Counter(await street.texts(text))
+    assert (len(times), max(times.values())) == (len(people), 1)
+    assert (found.sent, found.ambiguous) == (len(people), 0)
+    assert books.balanced, [line for line in books.lines if line.difference] + books.late
+
+
 async def test_broken_connections_are_doubts_and_not_duplicates(street: Street) -> None:
     """1,000 messages, 100 connections reset after the effect: 100 in doubt, and nobody is told twice."""
     people, text = await street.people(200_000, 1000), "reset"

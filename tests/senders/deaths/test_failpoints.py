@@ -37,7 +37,7 @@ ENDS: Mapping[tuple[str, Lane], tuple[str, int]] = {
 def test_every_place_is_visited() -> None:
     """There is a case for each lane at each place that has a name."""
     lanes = (Lane.TRANSACTIONAL, Lane.CAMPAIGN)
-    places = set(get_args(Failpoint)) - {"after_expansion"}  # of a campaign, not of a message
+    places = set(get_args(Failpoint)) - {"after_expansion"}  # a campaign's: see test_campaigns
     assert set(ENDS) == {(name, lane) for name in places for lane in lanes}
 
 
