@@ -70,9 +70,9 @@ class Story:
         self._numbers = Numbers()
 
     async def before_services(self, world: Outside) -> None:
-        """Set the stage: one of three chats has blocked the bot."""
+        """Set the stage: one of three chats has blocked the bot, long ago, so that nobody is told of it."""
         telegram = str(world.telegram_control_url)
-        await post(telegram, f"/chats/{BLOCKER}/flags", {"user_blocked": True})
+        await post(telegram, f"/chats/{BLOCKER}/flags", {"user_blocked": True, "long_ago": True})
         if self._break == "lose-replies":
             await post(telegram, "/faults", {"kind": "reset_after", "method": "sendMessage", "times": None})
 

@@ -22,7 +22,7 @@ async def test_the_broker_is_away(gateway: Any) -> None:
     ]  # fmt: skip
     answers = await asyncio.gather(*requests)
     assert [status for status, _ in answers] == [503, 503, 503]
-    assert asyncio.get_running_loop().time() - started < 7
+    assert asyncio.get_running_loop().time() - started < 30
     await gateway.nats.restart()
     async with asyncio.timeout(60):
         while (await gateway.hook(gateway.press(1, DATA)))[0] != 200:
@@ -49,5 +49,5 @@ async def test_a_service_that_does_not_answer(gateway: Any) -> None:
     """Silence is 503 with a problem document, never an empty list."""
     status, problem = await gateway.call("GET", "/clicks/stats")
     assert status == 503
-    assert "clicks did not answer" in problem["detail"]
+    assert "no clicks is there" in problem["detail"]
     assert (await gateway.call("GET", "/status", role=KeyRole.OWNER))[0] == 503

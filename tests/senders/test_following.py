@@ -71,5 +71,5 @@ def delivery_of(request: Request) -> Delivery:
     """Return a first attempt of a request over e-mail."""
     return Delivery(
         id=UUID(int=1), request=request, channel=Channel.EMAIL, position=0, attempt=0, tries=0, greylists=0,
-        faults=0, resent=False, cancelled=False, behind=0, trace=None,
+        faults=0, resent=False, cancelled=False, paused=False, behind=0, trace=None,
     )  # fmt: skip

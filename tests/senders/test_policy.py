@@ -24,7 +24,8 @@ def delivery(lane: Lane = ALERT, channel: Channel = Channel.TELEGRAM, **fields: 
     )  # fmt: skip
     plain = {
         "id": uuid4(), "request": request, "channel": channel, "position": 0, "attempt": 0, "tries": 0,
-        "greylists": 0, "faults": 0, "resent": False, "cancelled": False, "behind": 0, "trace": None,
+        "greylists": 0, "faults": 0, "resent": False, "cancelled": False, "paused": False, "behind": 0,
+        "trace": None,
     }  # fmt: skip
     return Delivery.model_validate(plain | fields)
 

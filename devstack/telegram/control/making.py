@@ -45,8 +45,12 @@ class MakeChat(Asked):
 
 
 class SetFlags(Asked):
-    """Obstacles to set or clear, for one bot or all."""
+    """Obstacles to set or clear, for one bot or all.
 
+    `long_ago`: bots are not told, for Telegram keeps no update longer than a day.
+    """
+
+    long_ago: bool = False
     bot_id: int | None = None
     user_id: int | None = None
     user_blocked: bool | None = None
@@ -136,7 +140,10 @@ async def set_flags(cloud: Cloud, asked: SetFlags, chat_id: int) -> dict[str, An
     bot = None if asked.bot_id is None else bot_of(cloud, asked.bot_id)
     actor = None if asked.user_id is None else cloud.world.users.get(asked.user_id)
     for flag, value in asked.chosen().items():
-        people.flag(cloud, chat, flag, value=value, bot=bot, actor=actor)
+        if asked.long_ago:
+            chat.mark(flag, value, None if bot is None else bot.id)
+        else:
+            people.flag(cloud, chat, flag, value=value, bot=bot, actor=actor)
     return _chat(chat)
 
 

@@ -75,7 +75,8 @@ async def test_tables_become_what_the_streams_say_while_others_write(
         again = await rebuild(url, bus.streams, handlers.projecting)
         rows = await database.rows(text("SELECT promo_id, count(*) AS n FROM marketing_clicks GROUP BY 1"))
 
-    [posts, presses] = done.compared
+    compared = {each.table: each for each in done.compared}
+    posts, presses = compared["posts"], compared["marketing_clicks"]
     assert (posts.same, presses.added >= 7, presses.changed, presses.gone) == (True, True, 3, 0)
     assert again.same
     assert [(row["promo_id"], row["n"]) for row in rows] == [("premium_signals", 150)]

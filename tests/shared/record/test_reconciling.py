@@ -57,5 +57,5 @@ async def test_lost_events_are_told_again(
     assert await bus.streams.count("CLICKS") == 4
     assert rebuilt.same, rebuilt.compared
     assert [(each.table, each.added) for each in brought.compared] == [
-        ("posts", 0), ("marketing_clicks", 3), ("click_annotations", 1),
+        ("posts", 0), ("marketing_clicks", 3), ("click_annotations", 1), ("forgotten_users", 0),
     ]  # fmt: skip
