@@ -1,6 +1,6 @@
 # Carillon's front door for people; `.ci/run` is the one for machines.
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo env test test-slow coverage covered compose-test bench lint format types walls check constraints clean
+.PHONY: help setup run demo env test test-slow test-long coverage covered compose-test bench lint format types walls check constraints clean
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -45,13 +45,17 @@ env: $(INSTALLED)  ## Write .env for docker compose, with keys and passwords mad
 
 test: $(INSTALLED)  ## Run the tests on embedded servers (options: PYTEST_ARGS="tests/clicks -k press", STACK=containers)
 	@echo "Running the $(if $(CONTAINERS),integration tests on containers,tests on embedded servers)"
-	@"$(PY)" -m pytest -n logical --maxprocesses $(WORKERS) --dist loadgroup -m "not slow and not containers" $(COVERED) \
+	@"$(PY)" -m pytest -n logical --maxprocesses $(WORKERS) --dist loadgroup -m "not slow and not long and not containers" $(COVERED) \
 	    $(if $(CONTAINERS),$(INTEGRATION) tests/journeys/test_given_parts.py) $(PYTEST_ARGS)
 
 test-slow: $(INSTALLED)  ## Run the tests that take their time: broken demos, clocks that jump
 	@echo "Running the slow tests"
 	@"$(PY)" -m pytest -n logical --maxprocesses 2 --dist load -m "slow and not containers" $(COVERED) \
 	    $(PYTEST_ARGS)
+
+test-long: $(INSTALLED)  ## Run the tests that take many minutes each: floods, whole APIs, every death of a scheduler
+	@echo "Running the long tests; this takes most of an hour"
+	@"$(PY)" -m pytest -n 0 -m "long and not containers" $(PYTEST_ARGS)
 
 compose-test: $(INSTALLED)  ## Try the containers for real: build, flow, kill each, down and up (needs a Docker engine)
 	@echo "Trying the containers; this takes five to ten minutes"

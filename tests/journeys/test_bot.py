@@ -12,7 +12,7 @@ import pytest
 
 from tests.journeys.conftest import Running, World, start, stop
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("bot"), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.long, pytest.mark.xdist_group("bot"), pytest.mark.timeout(600)]
 
 OWNER, STRANGER = 1001, 1003
 WORDS = "Zanzibar-Quetzal"

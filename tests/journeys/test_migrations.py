@@ -16,7 +16,7 @@ from devstack.postgres import Postgres
 from shared.migrations import check, configuration, downgrade, migrate
 from tests.journeys.conftest import World, start, stop
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("migrations"), pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.long, pytest.mark.xdist_group("migrations"), pytest.mark.timeout(900)]
 
 SERVICES = ("scheduler", "clicks", "senders", "gateway")
 

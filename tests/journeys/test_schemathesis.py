@@ -9,7 +9,7 @@ from tests.fuzzing import failures_of
 from tests.journeys.conftest import start, stop
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(1500)
 async def test_the_api_keeps_to_its_document(tmp_path: Path) -> None:
     """Every answer of every service is one that the document tells of, and none is 500."""

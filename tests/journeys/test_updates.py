@@ -19,7 +19,7 @@ from shared.events import update_id_of
 from shared.record.auditing import Audit, audit
 from tests.journeys.conftest import World, start, stop
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("updates"), pytest.mark.timeout(5400)]
+pytestmark = [pytest.mark.long, pytest.mark.xdist_group("updates"), pytest.mark.timeout(5400)]
 
 UPDATES = int(os.environ.get("FLOOD_UPDATES", "100000"))
 PEOPLE = 500

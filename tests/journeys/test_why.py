@@ -32,7 +32,7 @@ def what(nodes: list[dict[str, Any]]) -> set[str]:
     return {step["what"] for step in every(nodes)}
 
 
-@pytest.mark.slow
+@pytest.mark.long
 async def test_a_slot_an_update_and_a_message_tell_their_lives(stack: Running, world: World) -> None:
     """From a slot to the press on its post, from an update to its answer, a message with its tries."""
     promo = await world.promo()
@@ -82,7 +82,7 @@ async def test_a_slot_an_update_and_a_message_tell_their_lives(stack: Running, w
     assert {"update.received", "message.requested", "telegram delivery: sent"} <= what(asked)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_what_is_no_id_is_said_to_be_none(stack: Running) -> None:
     """A text that names nothing and an id that nobody knows end with one line each."""
     for which, words in (("nonsense", "no id"), ("dlq:999999", "nothing is known")):

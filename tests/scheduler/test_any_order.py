@@ -215,7 +215,7 @@ def live(loop: asyncio.AbstractEventLoop, url: str, examples: int, steps: int) -
 
 @pytest.mark.parametrize(
     ("examples", "steps"),
-    [(12, 12), pytest.param(150, 40, marks=[pytest.mark.slow, pytest.mark.timeout(900)])],
+    [(12, 12), pytest.param(150, 40, marks=[pytest.mark.long, pytest.mark.timeout(900)])],
 )
 def test_any_order_keeps_slots_and_turns(fresh_database: FreshDatabase, examples: int, steps: int) -> None:
     """Slots are decided once and in order, promos take turns, and the world learns of all, the same."""

@@ -25,7 +25,7 @@ from shared.events import PromoDue
 from shared.failpoints import SchedulerFailpoint
 from tests.conftest import Background
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("scheduler deaths"), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.long, pytest.mark.xdist_group("scheduler deaths"), pytest.mark.timeout(600)]
 
 CHATS = (-1001000000001, -1001000000002)
 SETTINGS = {
