@@ -72,6 +72,7 @@ async def prepare(environment: dict[str, str], *, attempts: int = 1) -> tuple[in
     return ended.returncode, ended.stdout.splitlines(), ended.stderr.splitlines()
 
 
+@pytest.mark.slow
 async def test_preparing_twice_is_preparing_once(environment: dict[str, str]) -> None:
     """The second run finds everything there, and says so; every service's tables are as declared."""
     code, _, complaints = await prepare(environment)

@@ -147,6 +147,7 @@ async def test_who_may_give_which_command(marketing: Any) -> None:
             await set_role(marketing, person.user, role)
 
 
+@pytest.mark.slow
 async def test_every_button_leads_somewhere(marketing: Any) -> None:
     """Whatever buttons come up for an owner, who may all, pressing each is handled, until none is new."""
     person, role = Person(marketing, OWNER), Role.OWNER
@@ -363,6 +364,7 @@ async def test_stats_show_ones_own_activity(marketing: Any) -> None:
     assert marketing.peers.of(ListClicks)[0].user_id == ids.user_of_telegram(5)
 
 
+@pytest.mark.slow
 async def test_owners_give_roles_and_suspend(gateway: Any, telegram: Any) -> None:
     """A role given is in force with the next command and in the person's menu; owners cannot lock all out."""
     owner, ann = Person(gateway, OWNER), Person(gateway, 5)

@@ -3,12 +3,15 @@
 import asyncio
 from typing import Any
 
+import pytest
+
 from services.gateway.domain.roles import KeyRole
 from tests.fuzzing import failures_of
 
 OWN = tuple(f"/api/v1/{name}" for name in ("broadcasts", "guides", "dead-letters", "messages"))
 
 
+@pytest.mark.slow
 async def test_the_api_keeps_to_its_document(gateway: Any) -> None:
     """Every answer, to what is allowed and to what is not, is one that the document tells of; none is 500.
 

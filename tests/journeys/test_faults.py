@@ -189,6 +189,7 @@ async def test_poison_ends_in_the_dead_letters_and_is_replayed_by_command(world:
     await _balanced(world)
 
 
+@pytest.mark.slow
 async def test_garbage_that_bypasses_the_door_is_accounted_for(world: World) -> None:
     """Whatever is put straight onto a subject ends as a dead letter or an outcome, and the books balance."""
     client = await nats.connect(str(world.system.nats_url))
@@ -215,6 +216,7 @@ async def test_garbage_that_bypasses_the_door_is_accounted_for(world: World) -> 
     assert world.running.command("dlq", "discard", "--reason", "unparsable", "--json").returncode == 0
 
 
+@pytest.mark.slow
 async def test_the_audit_finds_a_row_that_is_gone(world: World) -> None:
     """A negative control: a deleted click is a difference, and the audit's exit code says so."""
     await _press_many(world, 7_000_000, 5)

@@ -153,6 +153,7 @@ async def test_commands_are_answered_by_role(world: World) -> None:
         assert words in (await world.sent(user))[-1]["text"].lower()
 
 
+@pytest.mark.slow
 async def test_keys_are_created_used_and_revoked(world: World) -> None:
     """A key works from its creation to its revocation; it is shown once and never listed."""
     made = json.loads(world.running.command("keys", "create", "shop", "--role", "service", "--json").stdout)

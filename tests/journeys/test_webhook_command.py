@@ -41,6 +41,7 @@ async def webhook(folder: Path, *arguments: str, **more: str) -> "subprocess.Com
     )  # fmt: skip
 
 
+@pytest.mark.slow
 async def test_a_webhook_is_set_shown_and_deleted(telegram: Telegram, tmp_path: Path) -> None:
     """Telegram is given address, secret, kinds and connections; the secret and the token are never shown."""
     known = {

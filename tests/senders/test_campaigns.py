@@ -4,6 +4,8 @@ import asyncio
 from typing import Any
 from uuid import uuid4
 
+import pytest
+
 from services.senders import api, handlers
 from services.senders.domain.limits import Limits
 from shared.bus import BusUnavailable
@@ -82,6 +84,7 @@ async def test_an_interrupted_expansion_neither_doubles_nor_skips(house: Any) ->
     assert len(house.of(MessageSent)) == 130
 
 
+@pytest.mark.slow
 async def test_a_campaign_keeps_the_rate(house: Any) -> None:
     """100 chats at 40 per second take at least what the rate demands."""
     on_a_stream(house, Limits(bot_per_second=40))
