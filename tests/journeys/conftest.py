@@ -95,9 +95,9 @@ def stop(running: Running) -> int:
     return running.process.wait(60)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """One stack for the journeys that leave it whole."""
+    """One stack for the journeys of a file that leave it whole; kept longer, it slows all other tests."""
     running = start(tmp_path_factory.mktemp("journeys") / "stack")
     yield running
     assert stop(running) == 0
