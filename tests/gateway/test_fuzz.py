@@ -4,7 +4,7 @@ import itertools
 import json
 from typing import Any
 
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
 from services.gateway.domain.reading import NotJson, is_deep, read_json
@@ -75,6 +75,7 @@ async def test_only_answers_that_telegram_understands(
 
 @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(update=UPDATES)
+@example(update={"update_id": 1, "message": {"id": 2**70}})
 async def test_whatever_is_taken_is_settled(gateway: Any, update: dict[str, Any]) -> None:
     """An update of any shape ends in the log, and not among the dead letters."""
     number = next(_numbers)

@@ -8,7 +8,7 @@ import pytest
 
 from services.senders import api, handlers
 from services.senders.domain.limits import Limits
-from shared.bus import BusUnavailable
+from shared.bus import BusUnavailable, TooLarge
 from shared.events import CampaignChanged, Channel, Event, MessageRequested, MessageSent
 from shared.queries import CampaignRecipient, CreateCampaign, GetCampaign
 
@@ -96,3 +96,23 @@ async def test_a_campaign_keeps_the_rate(house: Any) -> None:
     moments = [sent.arrived.monotonic for _, sent in house.telegram.cloud.records.sent.since(0)]
     assert len(moments) == 100
     assert moments[-1] - moments[0] >= 99 / 40
+
+
+async def test_a_campaign_that_fits_no_event_fails_and_stands_in_nobodys_way(house: Any) -> None:
+    """What would be refused each time ends its own campaign, as invalid; the rounds and others go on."""
+    stream, large, command = on_a_stream(house), campaign(house, 3), campaign(house, 5)
+    take = house.desk.publish
+
+    async def publish(event: Event) -> None:
+        if isinstance(event, MessageRequested) and event.campaign_id == large.campaign_id:
+            raise TooLarge("an event of too many bytes")
+        await take(event)
+
+    house.desk.publish = publish
+    await house.campaigns.add(large)
+    await house.campaigns.add(command)
+    async with house.rounds():
+        view = await done(house, command.campaign_id)
+    found = await api.get_campaign(GetCampaign(campaign_id=large.campaign_id), house.campaigns)
+    assert (found.status, found.reason) == ("failed", "invalid")
+    assert (view.sent, stream.published) == (5, 5)

@@ -85,9 +85,11 @@ class Leaving:
         # Each click is a cause of its own: who has come back since may leave again.
         command = UnsubscribeRecipient(cause=uuid4(), delivery_id=delivery_id)
         try:
-            await self._bus.ask(command)
+            unsubscribed = await self._bus.ask(command)
         except NoAnswer:
             return _page(request, "away", 503, {"Retry-After": "60"})
+        if not unsubscribed.known:
+            return _page(request, "bad", 404)
         metrics.UNSUBSCRIBED.inc()
         return _page(request, "left")
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
-import orjson
+from pydantic_core import to_json
 from sqlalchemy import text
 
 from shared.database import Database
@@ -102,7 +102,10 @@ class UpdateLog:
             texts=[line.text if self._keeps_text else None for line in lines],
             received_at=[line.received_at for line in lines],
             updates=[
-                orjson.dumps(line.update).decode() if line.update is not None and self._keeps_text else None
+                # Integers beyond 64 bits are JSON too, and strangers send them.
+                to_json(line.update, inf_nan_mode="null").decode()
+                if line.update is not None and self._keeps_text
+                else None
                 for line in lines
             ],
         )

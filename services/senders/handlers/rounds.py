@@ -7,13 +7,15 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
+from pydantic import ValidationError
+
 from services.senders.domain.policy import Again, in_doubt
 from services.senders.handlers.announcing import Announcer
 from services.senders.handlers.desk import Desk
 from services.senders.store import Bench, Campaigns, Expansion
 from shared import tasks, telemetry
-from shared.bus import BusUnavailable
-from shared.database import is_unavailable
+from shared.bus import BusUnavailable, TooLarge
+from shared.database import is_conflict, is_unavailable
 from shared.events import Address, Body, Channel, Lane, MessageRequested, campaign_item_id
 from shared.failpoints import passing
 
@@ -149,8 +151,15 @@ class Rounds:
         if expansion is None:
             await asyncio.sleep(EXPAND_SECONDS)
         elif await self._has_room(expansion):
-            requests = [_item(expansion, row) for row in expansion.chunk]
-            await asyncio.gather(*(self._desk.publish(request) for request in requests))
+            try:
+                requests = [_item(expansion, row) for row in expansion.chunk]
+                await asyncio.gather(*(self._desk.publish(request) for request in requests))
+            except (ValidationError, TooLarge) as error:
+                # It would be so again, and whoever cannot expand it must not stand in others' way.
+                campaign_id = str(expansion.campaign["id"])
+                log.error("campaign_invalid", campaign_id=campaign_id, error=type(error).__name__)
+                await expansion.fail()
+                return
             passing("after_expansion")
             await expansion.done()
         else:
@@ -207,12 +216,12 @@ def _is_away(error: Exception) -> bool:
 
 
 async def _forever(name: str, step: Callable[[], Awaitable[None]], seconds: float) -> None:
-    """Repeat a step; an outage of broker or database is waited out."""
+    """Repeat a step; an outage of broker or database is waited out, and so is a conflict with another."""
     while True:
         try:
             await step()
         except Exception as error:
-            if not _is_away(error):
+            if not (_is_away(error) or is_conflict(error)):
                 raise
             log.warning("round_waits", round=name, error=type(error).__name__)
             await asyncio.sleep(AWAY_SECONDS)

@@ -5,6 +5,7 @@ from operator import itemgetter
 from typing import Any
 from uuid import UUID
 
+import orjson
 from sqlalchemy import RowMapping
 
 from services.senders.domain.policy import LANE_RANK, Again, Finish
@@ -232,8 +233,9 @@ def _replacement(request: Request, delivery_id: UUID, trace: str | None) -> dict
 
 
 def _delivery(row: RowMapping, known: Request | None = None) -> Delivery:
-    # Where the chain is the recipient's own, a request that comes again may name another: the first counts.
-    same = known is not None and row["request"]["channels"] == [str(each) for each in known.channels]
+    # A request that comes again may say something else, and who is named in it may be forgotten since: what
+    # the ledger has counts.
+    same = known is not None and row["request"] == orjson.loads(known.model_dump_json())
     request = known if known and same else Request.model_validate(row["request"])
     return Delivery(
         id=row["id"],

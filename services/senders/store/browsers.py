@@ -13,6 +13,14 @@ from shared.events import PushSubscription
 from shared.ids import derived
 from shared.queries import AddPushSubscription, DeletePushSubscription, PushSubscriptionView
 
+# Whoever holds a link may add as many as he likes; each of them is one more call for every push.
+MOST_SUBSCRIPTIONS = 20
+"""Browsers of one person; the newest are kept."""
+_FORGET_OLDEST = text("""
+    DELETE FROM push_subscriptions
+    WHERE user_id = :user_id AND endpoint NOT IN (
+        SELECT endpoint FROM push_subscriptions WHERE user_id = :user_id
+        ORDER BY created_at DESC, endpoint LIMIT :most)""")
 _ADD_SUBSCRIPTION = text("""
     INSERT INTO push_subscriptions AS known (endpoint, user_id, p256dh, auth)
     VALUES (:endpoint, :user_id, :p256dh, :auth)
@@ -60,6 +68,7 @@ class Browsers(Directory):
             added = await connection.execute(
                 _ADD_SUBSCRIPTION, {"user_id": user_id, **command.subscription.model_dump()}
             )
+            await connection.execute(_FORGET_OLDEST, {"user_id": user_id, "most": MOST_SUBSCRIPTIONS})
             if added.first():
                 for each in filter(None, (user_id, before)):
                     await connection.execute(TOUCH, {"user_id": each})

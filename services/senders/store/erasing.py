@@ -52,13 +52,13 @@ _NOTE = """
     SELECT id, attempt, state, 'cancelled' FROM cancelled
     ON CONFLICT (delivery_id, attempt, state) DO NOTHING"""
 CANCEL = text(f"WITH cancelled AS ({_CANCEL}) {_NOTE}")
-_OF_USERS = text("SELECT id FROM messages WHERE user_id = ANY(CAST(:user_ids AS uuid[])) FOR UPDATE")
+_OF_USERS = text("SELECT id FROM messages WHERE user_id = ANY(CAST(:user_ids AS uuid[])) FOR NO KEY UPDATE")
 _OF_ADDRESSES = text("""
     SELECT id FROM messages
     WHERE lane <> 'promo'
       AND (lower(request -> 'address' ->> 'email') = ANY(CAST(:emails AS text[]))
            OR CAST(request -> 'address' ->> 'telegram_chat_id' AS bigint) = ANY(CAST(:chat_ids AS bigint[])))
-    FOR UPDATE""")
+    FOR NO KEY UPDATE""")
 _STRIP_MESSAGES = text("""
     UPDATE messages SET user_id = :nobody,
            request = (request - 'address' - 'variables' - 'body' - 'reply_to_message_id' - 'edit_message_id')
@@ -106,7 +106,7 @@ _LATE = text("""
     SELECT m.id FROM messages m JOIN forgotten_recipients f ON f.user_id = m.user_id
     WHERE CAST(m.request ->> 'requested_at' AS timestamptz) <= f.forgotten_at
        OR (SELECT c.created_at FROM campaigns c WHERE c.id = m.campaign_id) <= f.forgotten_at
-    LIMIT 1000 FOR UPDATE OF m""")
+    LIMIT 1000 FOR NO KEY UPDATE OF m""")
 
 
 @dataclass(frozen=True)

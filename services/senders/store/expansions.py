@@ -32,6 +32,10 @@ _WAITING = text("""
 _IS_ACCEPTED = text("SELECT EXISTS (SELECT 1 FROM messages WHERE id = :id)")
 _EXPANDED = text("""
     UPDATE campaigns SET expanded = greatest(expanded, :expanded), leased_until = NULL WHERE id = :id""")
+_FAIL = text("""
+    UPDATE campaigns SET status = 'failed', reason = 'invalid', version = version + 1, sweeping = true,
+           ended_at = now(), running_since = NULL, leased_until = NULL
+    WHERE id = :id AND status = 'running'""")
 _LEAVE = text("UPDATE campaigns SET leased_until = NULL WHERE id = :id AND expanded = :expanded")
 
 
@@ -60,3 +64,7 @@ class Expansion:
     async def leave(self) -> None:
         """Let others take the campaign, which has no room yet."""
         await self._database.execute(_LEAVE, id=self.campaign["id"], expanded=self.campaign["expanded"])
+
+    async def fail(self) -> None:
+        """End a campaign whose list cannot be made into messages; what waits of it is suppressed."""
+        await self._database.execute(_FAIL, id=self.campaign["id"])

@@ -99,7 +99,8 @@ LOAD = text(f"""
     SELECT {_COLUMNS} FROM deliveries d JOIN messages m ON m.id = d.message_id
     WHERE d.id = ANY(CAST(:ids AS uuid[])) AND d.state = 'pending'""")  # noqa: S608 - a constant
 
-# Nobody starts while a limit of his is paused, though his slot was reserved before the pause.
+# Nobody starts while a limit of his is paused, though his slot was reserved before the pause; nor once his
+# campaign is held or cancelled.
 CLAIM = text("""
     WITH asked AS (
         SELECT * FROM unnest(
@@ -114,6 +115,8 @@ CLAIM = text("""
     FROM asked
     WHERE d.id = asked.id AND d.state = 'pending' AND d.attempt = asked.attempt
       AND NOT EXISTS (SELECT 1 FROM paused WHERE paused.id = d.id)
+      AND NOT EXISTS (SELECT 1 FROM messages m JOIN campaigns c ON c.id = m.campaign_id
+                      WHERE m.id = d.message_id AND c.status IN ('paused', 'cancelled'))
     RETURNING d.id, d.attempt""")
 
 # Nothing was sent under this number: the next claim takes it again.

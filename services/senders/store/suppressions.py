@@ -53,8 +53,10 @@ _OPTED_OUT = text("""
     SELECT place
     FROM unnest(CAST(:emails AS text[]), CAST(:chat_ids AS bigint[])) WITH ORDINALITY
          AS asked(email, chat_id, place)
-    WHERE EXISTS (SELECT 1 FROM recipients WHERE opted_out AND lower(email) = asked.email)
-       OR EXISTS (SELECT 1 FROM recipients WHERE opted_out AND telegram_chat_id = asked.chat_id)""")
+    WHERE EXISTS (SELECT 1 FROM recipients
+                  WHERE opted_out AND linked_to IS NULL AND lower(email) = asked.email)
+       OR EXISTS (SELECT 1 FROM recipients
+                  WHERE opted_out AND linked_to IS NULL AND telegram_chat_id = asked.chat_id)""")
 
 
 class Suppressions(Directory):
