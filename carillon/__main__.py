@@ -1,45 +1,68 @@
 """The entry point of the command line."""
 
-import typer
+import importlib
 
-from carillon import (
-    audit,
-    backup,
-    demo,
-    dlq,
-    forget,
-    keys,
-    promo,
-    rebuild,
-    reconcile,
-    schedule,
-    template,
-    up,
-    webhook,
-    why,
-)
+import typer
+from typer import _click as click  # Typer's own copy, which the methods of its groups are declared with
+from typer.core import TyperGroup
+
+# Name → where it is. A command is imported when it is named: all of them together take a second to load.
+COMMANDS = {
+    "up": "up:command",
+    "demo": "demo:command",
+    "audit": "audit:command",
+    "rebuild": "rebuild:command",
+    "backup": "backup:backup",
+    "restore": "backup:restore",
+    "forget": "forget:command",
+    "reconcile": "reconcile:command",
+    "why": "why:command",
+    "dlq": "dlq:app",
+    "keys": "keys:app",
+    "promo": "promo:app",
+    "schedule": "schedule:app",
+    "template": "template:app",
+    "webhook": "webhook:app",
+}
+
+
+class Commands(TyperGroup):
+    """The commands of `COMMANDS`, each imported when it is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click passes it
+        """Return the names of all commands, in the order of `--help`."""
+        return list(COMMANDS)
+
+    def get_command(
+        self,
+        ctx: click.Context,  # noqa: ARG002 - click passes it
+        cmd_name: str,
+    ) -> click.Command | None:
+        """Import and return a command, or None where there is none of that name."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, name = COMMANDS[cmd_name].partition(":")
+        found = getattr(importlib.import_module(f"carillon.{module}"), name)
+        group = typer.Typer(add_completion=False)
+        if isinstance(found, typer.Typer):
+            group.add_typer(found, name=cmd_name)
+        else:
+            group.command(cmd_name)(found)
+        return typer.main.get_group(group).commands[cmd_name]
+
 
 app = typer.Typer(
+    cls=Commands,
     help="Scheduled Telegram promos, counted presses, and notifications never lost, never doubled.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-app.command("up")(up.command)
-app.command("demo")(demo.command)
-app.command("audit")(audit.command)
-app.command("rebuild")(rebuild.command)
-app.command("backup")(backup.backup)
-app.command("restore")(backup.restore)
-app.command("forget")(forget.command)
-app.command("reconcile")(reconcile.command)
-app.command("why")(why.command)
-app.add_typer(dlq.app, name="dlq")
-app.add_typer(keys.app, name="keys")
-app.add_typer(promo.app, name="promo")
-app.add_typer(schedule.app, name="schedule")
-app.add_typer(template.app, name="template")
-app.add_typer(webhook.app, name="webhook")
+
+
+@app.callback()
+def _commands() -> None:
+    """Take no options of its own."""
 
 
 def main() -> None:
