@@ -78,6 +78,7 @@ async def app(settings: SendersSettings, service: Service) -> AsyncIterator[None
         ledger = Ledger(
             database, lease_seconds=settings.send_lease_seconds, hold_seconds=settings.send_hold_seconds
         )
+        push = senders.get(Channel.PUSH)
         default_bot = next(iter(settings.bots()), None)
         recipients, campaigns = Recipients(database), Campaigns(database, default_bot)
         announcer = handlers.Announcer(bus.publish, ledger, recipients, campaigns)
@@ -94,6 +95,7 @@ async def app(settings: SendersSettings, service: Service) -> AsyncIterator[None
             default_bot=default_bot,
             redirects=_redirects(settings),
             unsubscribe_url=_unsubscribe_url(settings),
+            push_key=push.key if isinstance(push, PushChannel) else None,
         )
         estimates = api.Estimates(Audiences(database, default_bot), desk.limits)
         await _answer(stack, bus, desk, campaigns, estimates, settings.push_http_hosts)

@@ -134,6 +134,7 @@ class House:
             "policy": QUICK,
             "publish": self.publish,
             "default_bot": "default",
+            "push_key": getattr(self.senders.get(Channel.PUSH), "key", None),
             "unsubscribe_url": lambda delivery_id: f"https://carillon.example/u/{to_short(delivery_id)}",
         }
         return Desk(**(plain | changes))
@@ -200,9 +201,9 @@ class House:
         await self.recipients.put(PutRecipient(cause=uuid4(), user_id=user_id, **fields))
         return user_id
 
-    async def subscribe(self, user_id: UUID) -> str:
-        """Let somebody's browser subscribe; return the subscription's id at the push service."""
-        made = self.push.memory.subscribe(self.push.url, None, None)
+    async def subscribe(self, user_id: UUID, key: str | None = None) -> str:
+        """Let somebody's browser subscribe, for one key only; return its id at the push service."""
+        made = self.push.memory.subscribe(self.push.url, None, key)
         command = {"cause": uuid4(), "user_id": user_id, "subscription": made.listing()}
         await self.recipients.add_subscription(AddPushSubscription.model_validate(command))
         return made.id

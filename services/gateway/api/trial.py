@@ -24,7 +24,7 @@ LOOK_SECONDS = 0.1
 
 _WAITS = frozenset({"throttled", "rate_limit"})
 _UNFORESEEN = frozenset({"unforeseen", "dead_letter"})
-_EXPIRED = frozenset({"expired_subscription", "no_address"})
+_EXPIRED = frozenset({"expired_subscription", "foreign_subscription", "no_address"})
 
 
 async def send_test(call: Call) -> web.Response:

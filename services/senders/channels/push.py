@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from datetime import datetime
 from email.utils import parsedate_to_datetime
+from uuid import UUID
 
 import aiohttp
 from yarl import URL
@@ -69,6 +70,11 @@ class PushChannel:
             timeout=aiohttp.ClientTimeout(total=timeout), cookie_jar=aiohttp.DummyCookieJar()
         ) as session:
             yield cls(session, tokens, now, http_hosts)
+
+    @property
+    def key(self) -> UUID:
+        """What our key is known by."""
+        return ids.derived("vapid key", self._tokens.public_key)
 
     async def send(self, item: Outgoing) -> Answer:
         """Post a notification; its Topic and tag are the same at every attempt, so a repeat replaces it."""

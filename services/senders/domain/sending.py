@@ -94,6 +94,7 @@ Refusal = Literal[
     "recipient_refused",
     "bounced",
     "expired_subscription",
+    "foreign_subscription",
     "too_large",
     "invalid",
     "rejected",

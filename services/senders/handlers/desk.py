@@ -56,6 +56,8 @@ class Desk:
     redirects: Redirects | None = None
     unsubscribe_url: UnsubscribeUrl | None = None
     """Makes the link that a campaign's letter is left by; without it campaigns go over no e-mail."""
+    push_key: UUID | None = None
+    """What our key for push services is known by."""
     circuit: Circuit = field(default_factory=Circuit)
     pacing: Pacing = field(init=False)
 
@@ -65,7 +67,7 @@ class Desk:
     @property
     def lessons(self) -> Lessons:
         """What answers teach, for every replica."""
-        return Lessons(self.governor, self.recipients, self.limits, self.policy)
+        return Lessons(self.governor, self.recipients, self.limits, self.policy, self.push_key)
 
     async def send(self, delivery_id: UUID, request: Request | None = None) -> None:
         """Make the attempt that is due, and those on the channels that follow from it.
@@ -190,8 +192,7 @@ class Desk:
         for target in reached.targets:
             item = _outgoing(delivery, attempt, reached, target, content)
             answer = await self.senders[delivery.channel].send(item)
-            answers.append(answer)
-            await self.lessons.learn_of_subscription(target, answer)
+            answers.append(await self.lessons.learn_of_subscription(target, answer))
         for kind in (Sent, Stopped, Later):
             if found := next((answer for answer in answers if isinstance(answer, kind)), None):
                 return found

@@ -1,6 +1,7 @@
 """What a provider's answer teaches about chat, mailbox, browser and provider: kept for every replica."""
 
 from dataclasses import dataclass
+from uuid import UUID
 
 from services.senders.domain.limits import Limits
 from services.senders.domain.policy import Policy
@@ -31,6 +32,8 @@ class Lessons:
     recipients: Recipients
     limits: Limits
     policy: Policy
+    push_key: UUID | None
+    """What our key for push services is known by."""
 
     async def learn(self, reached: Reached, answer: Answer) -> None:
         """Pause what is throttled or stopped, suppress what is gone, remember what has moved."""
@@ -46,20 +49,30 @@ class Lessons:
                 if isinstance(target, EmailTarget):
                     await self.recipients.suppress(Channel.EMAIL, target.address.casefold(), "bounced")
 
-    async def learn_of_subscription(self, target: Target, answer: Answer) -> None:
-        """Note a browser that took a notification; forget one that never will again."""
-        if not isinstance(target, PushTarget):
-            return
-        endpoint = target.subscription.endpoint
+    async def learn_of_subscription(self, target: Target, answer: Answer) -> Answer:
+        """Note a browser that took a notification; forget one that never will again.
+
+        Return what the answer means: who refuses our key while others take it was subscribed under another.
+        """
+        if not isinstance(target, PushTarget) or self.push_key is None:
+            return answer
+        endpoint, service = target.subscription.endpoint, push_service(target)
         if isinstance(answer, Sent):
-            await self.recipients.subscription_worked(endpoint)
+            await self.recipients.subscription_worked(endpoint, self.push_key)
+        elif isinstance(answer, Stopped) and await self.recipients.is_foreign(
+            endpoint, self.push_key, service
+        ):
+            log.warning("subscription_of_another_key", provider=service)
+            await self.recipients.delete_subscription(endpoint)
+            return Refused("foreign_subscription", suppresses=True)
         elif isinstance(answer, Later) and answer.kind == "throttled":
             seconds = answer.seconds or self.policy.throttled_seconds
-            await self.governor.pause_key(push_service(target), seconds)
+            await self.governor.pause_key(service, seconds)
             metrics.RATE_LIMIT_PAUSES.labels(key="push").inc()
         elif isinstance(answer, Refused) and answer.reason == "expired_subscription":
             await self.recipients.delete_subscription(endpoint)
             metrics.PUSH_EXPIRED.inc()
+        return answer
 
     async def _learn_of_chat(self, bot: str, chat_id: int, answer: Answer) -> None:
         match answer:

@@ -1,6 +1,7 @@
 """Browsers that take push messages: an endpoint belongs to one recipient, its newest."""
 
 from collections.abc import Sequence
+from urllib.parse import urlsplit
 from uuid import UUID
 
 from sqlalchemy import text
@@ -34,9 +35,21 @@ _DELETE_SUBSCRIPTION = text("DELETE FROM push_subscriptions WHERE endpoint = :en
 # What a crash of the server forgets of this is told by the next success: it needs no fsync.
 _SUBSCRIPTIONS_WORKED = text("""
     WITH moment AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true))
-    UPDATE push_subscriptions s SET last_success_at = now()
-    FROM unnest(CAST(:endpoints AS text[])) AS worked(endpoint), moment
+    UPDATE push_subscriptions s SET last_success_at = now(), worked_with = worked.key
+    FROM unnest(CAST(:endpoints AS text[]), CAST(:keys AS uuid[])) AS worked(endpoint, key), moment
     WHERE s.endpoint = worked.endpoint""")
+# It never worked with the key of today, while others of its push service do. What they did before the service
+# was last paused proves nothing: the key may have been taken from us since.
+_FOREIGN = text("""
+    SELECT EXISTS (
+        SELECT 1 FROM push_subscriptions other
+        WHERE other.worked_with = :key AND other.endpoint <> :endpoint
+          AND starts_with(other.endpoint, :origin)
+          AND other.last_success_at > now() - interval '1 day'
+          AND NOT EXISTS (SELECT 1 FROM governor g
+                          WHERE g.key = :service AND g.paused_at >= other.last_success_at))
+       AND NOT EXISTS (
+           SELECT 1 FROM push_subscriptions s WHERE s.endpoint = :endpoint AND s.worked_with = :key)""")
 _FIND = text("""
     SELECT place, s.* FROM unnest(CAST(:user_ids AS uuid[])) WITH ORDINALITY AS asked(user_id, place)
     LEFT JOIN recipients known ON known.user_id = asked.user_id
@@ -52,7 +65,7 @@ class Browsers(Directory):
     def __init__(self, database: Database) -> None:
         super().__init__(database)
         self._finding_browsers = Lookup("subscriptions", database, _FIND, "user_ids")
-        self._noting_success = Gathering("subscription worked", self._worked, lambda endpoint: endpoint)
+        self._noting_success = Gathering("subscription worked", self._worked, _endpoint)
 
     async def add_subscription(self, command: AddPushSubscription) -> None:
         """Add a browser's subscription; an endpoint belongs to one recipient, its newest."""
@@ -94,9 +107,18 @@ class Browsers(Directory):
         async with self._database.begin() as connection:
             await _delete(connection, endpoint)
 
-    async def subscription_worked(self, endpoint: str) -> None:
-        """Note the last success of a subscription."""
-        await self._noting_success.one(endpoint)
+    async def subscription_worked(self, endpoint: str, key: UUID) -> None:
+        """Note the last success of a subscription, under this key of ours."""
+        await self._noting_success.one((endpoint, key))
+
+    async def is_foreign(self, endpoint: str, key: UUID, service: str) -> bool:
+        """Say whether a subscription that refuses our key was made under another one, of all we know.
+
+        `service` is the governor's key for its push service.
+        """
+        parts = urlsplit(endpoint)
+        asked = {"endpoint": endpoint, "key": key, "origin": f"{parts.scheme}://{parts.netloc}/"}
+        return bool(await self._database.value(_FOREIGN, **asked, service=service))
 
     async def subscriptions(self, user_id: UUID) -> list[PushSubscription]:
         """Return a recipient's push subscriptions, oldest first."""
@@ -111,14 +133,19 @@ class Browsers(Directory):
             for row in rows
         ]
 
-    async def _worked(self, endpoints: Sequence[str]) -> list[None]:
-        await self._database.execute(_SUBSCRIPTIONS_WORKED, endpoints=sorted(endpoints))
-        return [None] * len(endpoints)
+    async def _worked(self, successes: Sequence[tuple[str, UUID]]) -> list[None]:
+        endpoints, keys = zip(*sorted(successes), strict=True)
+        await self._database.execute(_SUBSCRIPTIONS_WORKED, endpoints=list(endpoints), keys=list(keys))
+        return [None] * len(successes)
 
 
 def subscription_id(endpoint: str) -> UUID:
     """Return the id of a subscription, by which it can be named without saying its endpoint."""
     return derived("push subscription", endpoint)
+
+
+def _endpoint(success: tuple[str, UUID]) -> str:
+    return success[0]
 
 
 async def _delete(connection: AsyncConnection, endpoint: str) -> None:

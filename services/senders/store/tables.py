@@ -91,6 +91,7 @@ push_subscriptions = Table(
     Column("auth", Text, nullable=False),
     Column("created_at", _TIME, nullable=False, server_default=func.now()),
     Column("last_success_at", _TIME),
+    Column("worked_with", Uuid),  # under which key of ours its last success was
     Index("push_subscriptions_user", "user_id"),
 )
 
