@@ -69,6 +69,7 @@ _SWEEP = text("""
         ON CONFLICT (delivery_id, attempt, state) DO NOTHING)
     SELECT id FROM ended""")
 _SWEPT = text("UPDATE campaigns SET sweeping = false WHERE id = :id")
+# What changes of a campaign that is over is told again: a press settles a doubt, a sweep ends what waited.
 _FOLD = text("""
     WITH taken AS (
         DELETE FROM campaign_tallies WHERE id IN (
@@ -78,7 +79,11 @@ _FOLD = text("""
         SELECT campaign_id, state, sum(change) AS change FROM (
             SELECT campaign_id, is_now AS state, 1 AS change FROM taken WHERE is_now IS NOT NULL
             UNION ALL SELECT campaign_id, was, -1 FROM taken WHERE was IS NOT NULL) AS each
-        GROUP BY campaign_id, state)
+        GROUP BY campaign_id, state),
+    told_again AS (
+        UPDATE campaigns SET version = version + 1
+        WHERE status IN ('done', 'cancelled', 'failed')
+          AND id IN (SELECT campaign_id FROM changes WHERE change <> 0))
     INSERT INTO campaign_sums AS known (campaign_id, state, messages)
     SELECT campaign_id, state, change FROM changes ORDER BY campaign_id, state
     ON CONFLICT (campaign_id, state) DO UPDATE SET messages = known.messages + excluded.messages""")
