@@ -5,7 +5,7 @@ Consumes: UpdateReceived (`gateway_updates`), ButtonClicked (`gateway_presses`),
 Publishes: UpdateReceived, UpdateHandled, ButtonClicked, MessageRequested.
 Answers: AuditGateway.
 Stores: projections `telegram_webhooks` (the update log), `campaign_progress`,
-    `forgotten_users`; state `telegram_users`,
+    `forgotten_users`; state `telegram_users`, `telegram_user_changes`,
     `telegram_guides`, `telegram_user_guide_collections`, `telegram_commands`, `telegram_broadcasts`,
     `api_keys`, `api_key_rates`, `idempotency_keys`, `bus_attempts`.
 """

@@ -65,7 +65,7 @@ async def _give(asked: Asked, hands: Hands, name: str, wanted: Role) -> Message:
         return _unknown(asked, name)
     if (reason := _untouchable(asked, user)) is not None:
         return Message().text(asked.say(reason))
-    user = await hands.users.set_role(user, wanted, asked.cause)
+    user = await hands.users.set_role(user, wanted, asked.wish)
     return _person(asked, user, asked.say("admin.role_set", role=user.role.name))
 
 
@@ -75,7 +75,7 @@ async def _let_in(asked: Asked, hands: Hands, name: str, *, active: bool) -> Mes
         return _unknown(asked, name)
     if (reason := _untouchable(asked, user)) is not None:
         return Message().text(asked.say(reason))
-    return _person(asked, await hands.users.set_active(user, active=active))
+    return _person(asked, await hands.users.set_active(user, asked.wish, active=active))
 
 
 def _untouchable(asked: Asked, user: User) -> str | None:

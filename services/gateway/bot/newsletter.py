@@ -11,22 +11,19 @@ async def newsletter(asked: Asked, hands: Hands) -> Message:
     """Subscribe, unsubscribe, or tell which of the two somebody is."""
     match asked.rest.lower():
         case "":
-            is_on = gets_news(asked, await known_to_senders(asked, hands))
-            message = Message().title(asked.say("newsletter.title"))
-            message.blank().text(asked.say("newsletter.is_on" if is_on else "newsletter.is_off"))
-            return _with_button(message, asked, is_on=is_on)
-        case "on":
-            await set_subscribed(asked, hands, wanted=True)
-            return _with_button(Message().text(asked.say("newsletter.on")), asked, is_on=True)
-        case "off":
-            await set_subscribed(asked, hands, wanted=False)
-            return _with_button(Message().text(asked.say("newsletter.off")), asked, is_on=False)
+            return await _state(asked, hands)
+        case "on" | "off" as word:
+            is_on = word == "on"
+            if not await set_subscribed(asked, hands, wanted=is_on):
+                return await _state(await asked.again(hands), hands)
+            return _with_button(Message().text(asked.say(f"newsletter.{word}")), asked, is_on=is_on)
     raise NotUnderstood
 
 
 async def stop(asked: Asked, hands: Hands) -> Message:
     """Unsubscribe somebody who wants no more of it."""
-    await set_subscribed(asked, hands, wanted=False)
+    if not await set_subscribed(asked, hands, wanted=False):
+        return await _state(await asked.again(hands), hands)
     message = Message().title(asked.say("newsletter.stopped"))
     message.blank().text(asked.say("newsletter.stopped_more"))
     return _with_button(message, asked, is_on=False)
@@ -47,13 +44,24 @@ def gets_news(asked: Asked, known: RecipientView | None) -> bool:
     return asked.user.role >= Role.SUBSCRIBER and not (known and known.opted_out)
 
 
-async def set_subscribed(asked: Asked, hands: Hands, *, wanted: bool) -> RecipientView:
-    """Opt somebody in or out; whoever has no higher role becomes a subscriber, or one no longer."""
-    command = PutRecipient(cause=asked.cause, user_id=asked.user.id, opted_out=not wanted)
-    known = await hands.bus.ask(command)
+async def set_subscribed(asked: Asked, hands: Hands, *, wanted: bool) -> bool:
+    """Opt somebody in or out; whoever has no higher role becomes a subscriber, or one no longer.
+
+    False where they have wished otherwise since: then nothing is changed.
+    """
+    if not await hands.users.is_newest(asked.user, "news", asked.wish):
+        return False
+    await hands.bus.ask(PutRecipient(cause=asked.cause, user_id=asked.user.id, opted_out=not wanted))
     role, only_from = (Role.SUBSCRIBER, Role.PUBLIC) if wanted else (Role.PUBLIC, Role.SUBSCRIBER)
-    await hands.users.set_role(asked.user, role, asked.cause, only_from=only_from)
-    return known
+    await hands.users.set_role(asked.user, role, asked.wish, only_from=only_from)
+    return True
+
+
+async def _state(asked: Asked, hands: Hands) -> Message:
+    is_on = gets_news(asked, await known_to_senders(asked, hands))
+    message = Message().title(asked.say("newsletter.title"))
+    message.blank().text(asked.say("newsletter.is_on" if is_on else "newsletter.is_off"))
+    return _with_button(message, asked, is_on=is_on)
 
 
 def _with_button(message: Message, asked: Asked, *, is_on: bool) -> Message:

@@ -9,7 +9,7 @@ from services.gateway.bot import texts
 from services.gateway.domain.commands import check_alias, check_name, press_data
 from services.gateway.domain.roles import Role
 from services.gateway.domain.updates import Written
-from services.gateway.store import Broadcasts, Guides, UpdateLog, User, Users
+from services.gateway.store import Broadcasts, Guides, UpdateLog, User, Users, Wish
 from shared.bus import Bus
 from shared.events import Button, UpdateReceived
 from shared.markdown import Message
@@ -46,6 +46,11 @@ class Asked:
     def cause(self) -> UUID:
         """The id under which other services know this command."""
         return self.update.id
+
+    @property
+    def wish(self) -> Wish:
+        """This, where it asks for a change: a later one counts before it."""
+        return Wish(self.cause, self.update.at, self.update.update_id)
 
     @property
     def words(self) -> list[str]:

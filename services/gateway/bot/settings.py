@@ -9,6 +9,7 @@ from services.gateway.bot import texts
 from services.gateway.bot.newsletter import gets_news, known_to_senders, set_subscribed
 from services.gateway.bot.registry import Asked, Command, Hands, NotUnderstood
 from services.gateway.domain.roles import Role
+from services.gateway.store import Preference
 from shared.events import Channel, QuietHours
 from shared.markdown import Message
 from shared.queries import PutRecipient, RecipientView
@@ -78,7 +79,7 @@ async def _language(asked: Asked, hands: Hands, words: list[str]) -> Message:
             return _with_way_back(message, asked)
         case [language] if language in {*texts.TEXTS, "auto"}:
             chosen = None if language == "auto" else language
-            await hands.users.choose_language(asked.user, chosen, asked.cause)
+            await hands.users.choose_language(asked.user, chosen, asked.wish)
             return _overview(await asked.again(hands), await known_to_senders(asked, hands))
     raise NotUnderstood
 
@@ -86,8 +87,8 @@ async def _language(asked: Asked, hands: Hands, words: list[str]) -> Message:
 async def _news(asked: Asked, hands: Hands, words: list[str]) -> Message:
     if words not in (["on"], ["off"]):
         raise NotUnderstood
-    known = await set_subscribed(asked, hands, wanted=words == ["on"])
-    return _overview(await asked.again(hands), known)
+    await set_subscribed(asked, hands, wanted=words == ["on"])
+    return _overview(await asked.again(hands), await known_to_senders(asked, hands))
 
 
 async def _channels(asked: Asked, hands: Hands, words: list[str]) -> Message:
@@ -101,7 +102,7 @@ async def _channels(asked: Asked, hands: Hands, words: list[str]) -> Message:
             if len(muted) == len(Channel):
                 return _choosing_channels(asked, known, asked.say("settings.last_channel"))
             in_order = tuple(each for each in Channel if each in muted)
-            return _choosing_channels(asked, await _put(asked, hands, muted=in_order))
+            return _choosing_channels(asked, await _put(asked, hands, "muted", muted=in_order))
     raise NotUnderstood
 
 
@@ -126,9 +127,9 @@ async def _quiet(asked: Asked, hands: Hands, words: list[str]) -> Message:
             message.row(asked.press("settings.quiet_off", "settings", "quiet off"))
             return _with_way_back(message, asked)
         case ["off"]:
-            return _overview(asked, await _put(asked, hands, clear=("quiet_hours",)))
+            return _overview(asked, await _put(asked, hands, "quiet_hours", clear=("quiet_hours",)))
         case [night]:
-            return _overview(asked, await _put(asked, hands, quiet_hours=_hours(night)))
+            return _overview(asked, await _put(asked, hands, "quiet_hours", quiet_hours=_hours(night)))
     raise NotUnderstood
 
 
@@ -145,11 +146,14 @@ async def _zone(asked: Asked, hands: Hands, words: list[str]) -> Message:
                 ZoneInfo(zone)
             except (ZoneInfoNotFoundError, ValueError, OSError):
                 return _with_way_back(Message().text(asked.say("settings.zone_unknown")), asked)
-            return _overview(asked, await _put(asked, hands, time_zone=zone))
+            return _overview(asked, await _put(asked, hands, "time_zone", time_zone=zone))
     raise NotUnderstood
 
 
-async def _put(asked: Asked, hands: Hands, **changes: Any) -> RecipientView:
+async def _put(asked: Asked, hands: Hands, what: Preference, **changes: Any) -> RecipientView | None:
+    """Have senders change something, unless it was wished otherwise since; return how it is now."""
+    if not await hands.users.is_newest(asked.user, what, asked.wish):
+        return await known_to_senders(asked, hands)
     return await hands.bus.ask(PutRecipient(cause=asked.cause, user_id=asked.user.id, **changes))
 
 

@@ -7,7 +7,7 @@ from services.gateway.store.idempotency import Idempotency, OtherRequest
 from services.gateway.store.keys import ApiKey, Keys, TooOften, UnknownKey
 from services.gateway.store.tables import metadata
 from services.gateway.store.update_log import Logged, UpdateLog
-from services.gateway.store.users import People, Seen, User, Users
+from services.gateway.store.users import People, Preference, Seen, User, Users, Wish
 
 __all__ = [
     "ApiKey",
@@ -21,6 +21,7 @@ __all__ = [
     "Logged",
     "OtherRequest",
     "People",
+    "Preference",
     "PublishedCommands",
     "Seen",
     "TooOften",
@@ -28,5 +29,6 @@ __all__ = [
     "UpdateLog",
     "User",
     "Users",
+    "Wish",
     "metadata",
 ]

@@ -55,6 +55,20 @@ telegram_users = Table(
     Index("telegram_users_told_owners", "id", postgresql_where=text("announced_role = 'owner'")),
 )
 
+# Of two wishes about the same thing the later one counts, whichever is handled last.
+telegram_user_changes = Table(
+    "telegram_user_changes",
+    metadata,
+    Column("user_id", Uuid, ForeignKey("telegram_users.id", ondelete="CASCADE"), primary_key=True),
+    Column("what", Text, primary_key=True),
+    Column("at", DateTime(timezone=True), nullable=False),  # of the update that asked for it
+    Column("update_id", BigInteger, nullable=False),
+    CheckConstraint(
+        "what IN ('role', 'active', 'language', 'news', 'muted', 'quiet_hours', 'time_zone')",
+        name="telegram_user_changes_what",
+    ),
+)
+
 telegram_webhooks = Table(
     "telegram_webhooks",
     metadata,

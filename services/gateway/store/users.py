@@ -3,14 +3,18 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import RowMapping, text
+from sqlalchemy import RowMapping, TextClause, text
 
 from services.gateway.domain.roles import Role
 from shared import ids
 from shared.database import Database
 from shared.events import Person
+
+Preference = Literal["news", "muted", "quiet_hours", "time_zone"]
+"""What people choose of themselves, and senders keeps."""
 
 # In the order of ids, so that two batches with the same people cannot wait for each other. What is older
 # than the row changes nothing of it but the private chat, which never changes once it is known.
@@ -61,15 +65,43 @@ _ANNOUNCE_AGAIN = text("""
     WHERE (telegram_id = ANY(CAST(:owners AS bigint[])) AND announced_role IS DISTINCT FROM 'owner')
        OR (announced_role = 'owner' AND role <> 'owner' AND telegram_id <> ALL(CAST(:owners AS bigint[])))""")
 
-_SET_ROLE = text("""
+# An update that comes again, or late, must not undo what a later one has asked for meanwhile.
+_NEWEST = """
+    WITH newest AS (
+        INSERT INTO telegram_user_changes AS known (user_id, what, at, update_id)
+        SELECT id, :what, :at, :update_id FROM telegram_users
+        WHERE id = :id AND (CAST(:only_from AS text) IS NULL OR role = :only_from)
+        ON CONFLICT (user_id, what) DO UPDATE SET at = excluded.at, update_id = excluded.update_id
+        WHERE (known.at, known.update_id) <= (excluded.at, excluded.update_id)
+        RETURNING user_id
+    )
+    {then}"""
+
+_IS_NEWEST = text(_NEWEST.format(then="SELECT user_id FROM newest"))
+
+_SET_ROLE = text(
+    _NEWEST.format(
+        then="""
     UPDATE telegram_users SET role = :role, cause = :cause, announced = false
-    WHERE id = :id AND role = ANY(CAST(:before AS text[])) RETURNING *""")
+    FROM newest WHERE id = newest.user_id RETURNING telegram_users.*"""
+    )
+)
 
-_SET_ACTIVE = text("UPDATE telegram_users SET active = :active WHERE id = :id RETURNING *")
+_SET_ACTIVE = text(
+    _NEWEST.format(
+        then="""
+    UPDATE telegram_users SET active = :active
+    FROM newest WHERE id = newest.user_id RETURNING telegram_users.*"""
+    )
+)
 
-_CHOOSE_LANGUAGE = text("""
+_CHOOSE_LANGUAGE = text(
+    _NEWEST.format(
+        then="""
     UPDATE telegram_users SET chosen_language = :language, cause = :cause, announced = false
-    WHERE id = :id RETURNING *""")
+    FROM newest WHERE id = newest.user_id RETURNING telegram_users.*"""
+    )
+)
 
 # User names change hands; whoever was seen last under one has it now.
 _NAMED = text("""
@@ -128,6 +160,15 @@ class User:
     first_name: str = ""
     is_fixed: bool = False
     """Settings name them as an owner: no command changes that."""
+
+
+@dataclass(frozen=True)
+class Wish:
+    """The update that asks for a change; of two about the same thing, the later one counts."""
+
+    cause: UUID
+    at: datetime
+    update_id: int
 
 
 @dataclass(frozen=True)
@@ -200,21 +241,38 @@ class Users:
         row = await self._database.row(_NAMED, username=name)
         return self._read(row) if row else None
 
-    async def set_role(self, user: User, role: Role, cause: UUID, *, only_from: Role | None = None) -> User:
+    async def set_role(self, user: User, role: Role, wish: Wish, *, only_from: Role | None = None) -> User:
         """Give a person a role (if they have the role `only_from`, where given); return what they are now."""
-        before = [each.word for each in Role] if only_from is None else [only_from.word]
-        row = await self._database.row(_SET_ROLE, id=user.id, role=role.word, before=before, cause=cause)
-        return self._read(row) if row else user
+        word = only_from.word if only_from is not None else None
+        row = await self._newest(_SET_ROLE, user, "role", wish, word, role=role.word, cause=wish.cause)
+        return await self._now(user, row)
 
-    async def set_active(self, user: User, *, active: bool) -> User:
-        """Suspend a person, or let them in again."""
-        row = await self._database.row(_SET_ACTIVE, id=user.id, active=active)
-        return self._read(row) if row else user
+    async def set_active(self, user: User, wish: Wish, *, active: bool) -> User:
+        """Suspend a person, or let them in again; return what they are now."""
+        return await self._now(user, await self._newest(_SET_ACTIVE, user, "active", wish, active=active))
 
-    async def choose_language(self, user: User, language: str | None, cause: UUID) -> User:
+    async def choose_language(self, user: User, language: str | None, wish: Wish) -> User:
         """Remember in which language a person wants to be spoken to; None follows Telegram's."""
-        row = await self._database.row(_CHOOSE_LANGUAGE, id=user.id, language=language, cause=cause)
-        return self._read(row) if row else user
+        row = await self._newest(
+            _CHOOSE_LANGUAGE, user, "language", wish, language=language, cause=wish.cause
+        )
+        return await self._now(user, row)
+
+    async def is_newest(self, user: User, what: Preference, wish: Wish) -> bool:
+        """Note a wish about what senders keeps of a person; False where a later one has been noted."""
+        return await self._newest(_IS_NEWEST, user, what, wish) is not None
+
+    async def _newest(
+        self, statement: TextClause, user: User, what: str, wish: Wish, only_from: str | None = None,
+        **values: Any,
+    ) -> RowMapping | None:  # fmt: skip
+        return await self._database.row(
+            statement, id=user.id, what=what, at=wish.at, update_id=wish.update_id, only_from=only_from,
+            **values,
+        )  # fmt: skip
+
+    async def _now(self, user: User, row: RowMapping | None) -> User:
+        return self._read(row) if row else await self.find(user.telegram_id) or user
 
     async def count(self) -> list[People]:
         """Count people by role, owners that settings name among them."""
