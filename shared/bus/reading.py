@@ -5,37 +5,66 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-import nats.errors
 import nats.js.errors
 from nats.aio.client import Client
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
+from shared.bus.ahead import Ahead
 from shared.bus.envelope import EVENT, MSG_ID, Arrived
 from shared.bus.publishing import Publisher
 from shared.telemetry import TRACEPARENT
 from shared.topology import DURABLES, STREAMS, Durable
 
-FETCH = 500
-FETCH_SECONDS = 2.0
+WAIT_SECONDS = 2.0
 IDLE_SECONDS = 60.0
 NO_MESSAGE = (10037, 10043, 10057)
 """JetStream's errors for a sequence that holds nothing any more."""
 TRACEPARENT_PARTS = 4
 
 
-@dataclass(frozen=True)
 class Stored:
-    """A message as it lies in a stream."""
+    """A message as it lies in a stream; what is seldom asked of it is read when it is asked."""
 
-    sequence: int
-    subject: str
-    event: str
-    event_key: str
-    replay: int
-    payload: bytes
-    headers: Mapping[str, str]
-    at: datetime
-    """When the broker stored it."""
+    __slots__ = ("_arrived", "sequence")
+
+    def __init__(self, arrived: Arrived) -> None:
+        self._arrived = arrived
+        self.sequence = arrived.sequence
+
+    @property
+    def subject(self) -> str:
+        """The subject that it was published to."""
+        return self._arrived.message.subject
+
+    @property
+    def event(self) -> str:
+        """The event's name on the wire; empty where its headers do not tell."""
+        return str(self._arrived.headers.get(EVENT, ""))
+
+    @property
+    def event_key(self) -> str:
+        """The event's id where the headers tell it, else where the message lies."""
+        return self._arrived.event_key
+
+    @property
+    def replay(self) -> int:
+        """How often the event has been replayed."""
+        return self._arrived.replay
+
+    @property
+    def payload(self) -> bytes:
+        """Its body."""
+        return self._arrived.message.data
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """Its headers."""
+        return self._arrived.headers
+
+    @property
+    def at(self) -> datetime:
+        """When the broker stored it."""
+        return self._arrived.published_at
 
     @property
     def trace_id(self) -> str | None:
@@ -61,6 +90,7 @@ class Streams:
     """Reads what lies in the streams."""
 
     def __init__(self, client: Client, publisher: Publisher) -> None:
+        self._client = client
         self._api = client.jetstream(timeout=10)
         self._publisher = publisher
 
@@ -147,34 +177,17 @@ class Streams:
         )
         info = await self._api.add_consumer(stream, config)
         left, number = info.num_pending or 0, 0
-        subscription = await self._api.pull_subscribe_bind(info.name, stream)
         try:
             while left > 0:
-                try:
-                    messages = await subscription.fetch(min(FETCH, left), timeout=FETCH_SECONDS)
-                except (nats.errors.TimeoutError, TimeoutError):
+                async with Ahead(self._client, stream, info.name, left) as ahead:
+                    while left > 0 and (message := await ahead.next(seconds=WAIT_SECONDS)):
+                        arrived = Arrived.read(message)
+                        number, left = number + 1, left - 1
+                        if arrived.sequence > up_to or arrived.number != number:
+                            return
+                        yield Stored(arrived)
+                if left > 0:
                     # What was trimmed or erased meanwhile does not come any more.
                     left = (await self._api.consumer_info(stream, info.name)).num_pending or 0
-                    continue
-                for message in messages:
-                    arrived = Arrived.read(message)
-                    number, left = number + 1, left - 1
-                    if arrived.sequence > up_to or arrived.number != number:
-                        return
-                    yield _stored(arrived)
         finally:
-            await subscription.unsubscribe()
             await self._api.delete_consumer(stream, info.name)
-
-
-def _stored(arrived: Arrived) -> Stored:
-    return Stored(
-        sequence=arrived.sequence,
-        subject=arrived.message.subject,
-        event=arrived.headers.get(EVENT, ""),
-        event_key=arrived.event_key,
-        replay=arrived.replay,
-        payload=arrived.message.data,
-        headers=arrived.headers,
-        at=arrived.published_at,
-    )
