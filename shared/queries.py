@@ -893,6 +893,8 @@ class PutRecipient(Query[RecipientView]):
 
     `clear` names fields that are to be empty. Like every command about recipients it works once: the same
     command again, with the same cause, changes nothing, whatever has come between.
+
+    `at` is when its cause came about: who was forgotten since stays forgotten, and the reply shows nobody.
     """
 
     service = "senders"
@@ -912,10 +914,14 @@ class PutRecipient(Query[RecipientView]):
     channel_order: tuple[Channel, ...] | None = None
     quiet_hours: QuietHours | None = None
     clear: tuple[Clearable, ...] = ()
+    at: AwareDatetime | None = None
 
 
 class AddPushSubscription(Query[RecipientView]):
-    """Add a browser's subscription to a recipient; an endpoint moves to its newest owner."""
+    """Add a browser's subscription to a recipient; an endpoint moves to its newest owner.
+
+    `at` is when its cause came about: refused with 410 where the recipient was forgotten since.
+    """
 
     service = "senders"
     name = "add_push_subscription"
@@ -924,6 +930,7 @@ class AddPushSubscription(Query[RecipientView]):
     cause: UUID
     user_id: UUID
     subscription: PushSubscription
+    at: AwareDatetime | None = None
 
 
 class PushSubscriptionView(Value):

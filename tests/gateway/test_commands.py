@@ -223,6 +223,7 @@ async def test_people_are_told_to_senders_again_when_they_change(gateway: Any) -
         while gateway.peers.recipients[user].telegram_chat_id is None:
             await asyncio.sleep(0.02)
     assert gateway.peers.recipients[user].bot == "default"
+    assert all(each.at is not None for each in gateway.peers.of(PutRecipient))
     told = len(gateway.peers.of(PutRecipient))
     await reply_to(gateway, gateway.message(3, "/help"))
     await gateway.logged(3)

@@ -71,6 +71,9 @@ async def test_a_link_lets_its_person_subscribe_and_nobody_else(
     first, again = taking.peers.of(AddPushSubscription)
     assert first.user_id == again.user_id == USER
     assert first.cause != again.cause  # or what an operator took away would never come back
+    assert first.at is not None  # who is forgotten later is not brought back by it
+    assert again.at is not None
+    assert timedelta() <= again.at - first.at < timedelta(minutes=1)
     assert first.subscription.endpoint == BROWSERS["endpoint"]
     links = settings.links()
     assert links is not None
@@ -82,6 +85,17 @@ async def test_a_link_lets_its_person_subscribe_and_nobody_else(
         assert (await post(taking, token=token, subscription=BROWSERS))[0] == 403
     assert len(taking.peers.of(AddPushSubscription)) == 2
     assert (await taking.call("POST", f"/recipients/{USER}/push-link", role=None))[0] == 401
+
+
+async def test_who_was_forgotten_is_not_brought_back_by_a_token(gateway: Any) -> None:
+    """A token of before somebody was forgotten is good for nothing, and looks like one that is over."""
+
+    def refuse(_: AddPushSubscription) -> RecipientView:
+        raise Refusal(410, "Forgotten", "forgotten since")
+
+    await gateway.peers.answer(AddPushSubscription, refuse)
+    _, link = await gateway.call("POST", f"/recipients/{USER}/push-link")
+    assert (await post(gateway, token=link["token"], subscription=BROWSERS))[0] == 403
 
 
 async def test_a_browser_takes_its_own_subscription_away(gateway: Any, settings: GatewaySettings) -> None:
@@ -98,7 +112,7 @@ async def test_a_browser_takes_its_own_subscription_away(gateway: Any, settings:
     await gateway.peers.answer(DeletePushSubscription, take)
     found = pushing(settings)
     assert found is not None
-    token = found.token(USER, START + timedelta(days=40_000))
+    token = found.token(USER, START, START + timedelta(days=40_000))
     url = f"{gateway.url}/push/subscriptions"
     for said, status in ((token, 204), (token, 204), (f"{token}x", 403)):
         body = {"token": said, "endpoint": BROWSERS["endpoint"]}
@@ -119,7 +133,7 @@ async def test_a_browser_cannot_make_senders_post_anywhere(
     """What a visitor names is posted to from inside: only push services that are known are taken."""
     found = pushing(settings)
     assert found is not None
-    token = found.token(USER, START + timedelta(days=40_000))
+    token = found.token(USER, START, START + timedelta(days=40_000))
     status, _ = await post(gateway, token=token, subscription={**BROWSERS, "endpoint": endpoint})
     assert status == 422
 

@@ -4,19 +4,23 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
+import pytest
 from sqlalchemy import text
 
 from services.senders import api
 from services.senders.handlers import Rounds
+from shared.bus import Refusal
 from shared.events import Address, Channel, Lane, RecipientChanged, RecipientForgotten
 from shared.ids import user_of_telegram
 from shared.queries import (
+    AddPushSubscription,
     CampaignRecipient,
     CreateCampaign,
     ForgetRecipient,
     Forgotten,
     LinkUser,
     PutRecipient,
+    RecipientView,
     TellBounce,
     TellChat,
 )
@@ -133,6 +137,35 @@ async def test_who_comes_back_is_somebody_new(house: Any) -> None:
     assert (view.telegram_chat_id, view.language, view.push_subscriptions) == (None, None, ())
     [forgotten] = [event for event in house.of(RecipientForgotten) if event.user_id == user_id]
     assert house.of(RecipientChanged)[-1].version > forgotten.version
+
+
+async def test_what_waited_while_somebody_was_forgotten_does_not_bring_them_back(house: Any) -> None:
+    """A command whose cause is older than the forgetting is ignored; a younger one makes somebody new."""
+    user_id, _ = await known_everywhere(house)
+    before = datetime.now(UTC)
+    await forget(house, user_id)
+
+    async def put(at: datetime | None) -> RecipientView:
+        command = PutRecipient(cause=uuid4(), user_id=user_id, language="en", at=at)
+        return await api.put_recipient(command, house.recipients, house.desk.announcer.recipients)
+
+    async def subscribe(at: datetime | None) -> RecipientView:
+        made = house.push.memory.subscribe("https://push.example.org", None, None).listing()
+        command = {"cause": uuid4(), "user_id": user_id, "subscription": made, "at": at}
+        parsed = AddPushSubscription.model_validate(command)
+        return await api.add_push_subscription(parsed, house.recipients, house.desk.announcer.recipients)
+
+    assert await put(before) == RecipientView(user_id=user_id, version=0)
+    with pytest.raises(Refusal) as refused:
+        await subscribe(before)
+    assert refused.value.status == 410
+    assert await house.recipients.view(user_id) is None
+    after = datetime.now(UTC)
+    assert (await put(after)).language == "en"
+    assert len((await subscribe(after)).push_subscriptions) == 1
+    version = (await put(before)).version
+    assert (await house.recipients.view(user_id)).version == version, "nothing was changed"
+    assert len((await subscribe(None)).push_subscriptions) == 2
 
 
 async def test_what_comes_late_reaches_nobody_and_stays_nowhere(house: Any) -> None:

@@ -51,7 +51,8 @@ async def set_subscribed(asked: Asked, hands: Hands, *, wanted: bool) -> bool:
     """
     if not await hands.users.is_newest(asked.user, "news", asked.wish):
         return False
-    await hands.bus.ask(PutRecipient(cause=asked.cause, user_id=asked.user.id, opted_out=not wanted))
+    command = PutRecipient(cause=asked.cause, user_id=asked.user.id, opted_out=not wanted, at=asked.update.at)
+    await hands.bus.ask(command)
     role, only_from = (Role.SUBSCRIBER, Role.PUBLIC) if wanted else (Role.PUBLIC, Role.SUBSCRIBER)
     await hands.users.set_role(asked.user, role, asked.wish, only_from=only_from)
     return True

@@ -154,7 +154,8 @@ async def _put(asked: Asked, hands: Hands, what: Preference, **changes: Any) -> 
     """Have senders change something, unless it was wished otherwise since; return how it is now."""
     if not await hands.users.is_newest(asked.user, what, asked.wish):
         return await known_to_senders(asked, hands)
-    return await hands.bus.ask(PutRecipient(cause=asked.cause, user_id=asked.user.id, **changes))
+    command = {"cause": asked.cause, "user_id": asked.user.id, "at": asked.update.at, **changes}
+    return await hands.bus.ask(PutRecipient.model_validate(command))
 
 
 def _with_way_back(message: Message, asked: Asked) -> Message:

@@ -49,10 +49,11 @@ class Announcer:
         await tasks.wait(self._woken, AGAIN_SECONDS)
 
     async def _tell(self, user: User) -> bool:
-        # What is told is how they are now: to tell it twice changes nothing, to leave it out would.
+        # What is told is how they are now: to tell it twice changes nothing, to leave it out would. Who was
+        # forgotten since they were seen is not to come back by it.
         command = PutRecipient(
             cause=uuid4(), user_id=user.id, telegram_chat_id=user.chat_id,
-            bot=user.bot, language=user.language, role=user.role.word,
+            bot=user.bot, language=user.language, role=user.role.word, at=user.seen_at,
         )  # fmt: skip
         try:
             await self._bus.ask(command)

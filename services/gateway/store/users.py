@@ -158,6 +158,7 @@ class User:
     cause: UUID
     username: str | None = None
     first_name: str = ""
+    seen_at: datetime | None = None
     is_fixed: bool = False
     """Settings name them as an owner: no command changes that."""
 
@@ -302,4 +303,5 @@ class Users:
             role=Role.OWNER if is_fixed else Role.of(row["role"]), active=row["active"],
             language=row["chosen_language"] or row["language"], chat_id=row["chat_id"], bot=row["bot"],
             cause=row["cause"], username=row["username"], first_name=row["first_name"], is_fixed=is_fixed,
+            seen_at=row["last_seen_at"],
         )  # fmt: skip

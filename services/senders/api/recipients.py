@@ -40,7 +40,10 @@ async def list_recipients(query: ListRecipients, recipients: Recipients) -> Reci
 
 
 async def put_recipient(command: PutRecipient, recipients: Recipients, announce: Announce) -> RecipientView:
-    """Create or change a recipient; refuses addresses, time zones and orders that cannot be."""
+    """Create or change a recipient; refuses addresses, time zones and orders that cannot be.
+
+    Whoever was forgotten after the command's cause is nobody, unless they have come back since.
+    """
     if command.email is not None and not is_address(command.email):
         raise Refusal(422, "Invalid address", "email is expected to be local@domain")
     quiet_zone = command.quiet_hours.zone if command.quiet_hours else None
@@ -48,7 +51,9 @@ async def put_recipient(command: PutRecipient, recipients: Recipients, announce:
         raise Refusal(422, "Invalid time zone", "expected a time zone, such as Europe/Madrid")
     if command.channel_order and len({*command.channel_order}) < len(command.channel_order):
         raise Refusal(422, "Invalid order", "channel_order names a channel twice")
-    await recipients.put(command)
+    if not await recipients.put(command):
+        nobody = RecipientView(user_id=command.user_id, version=0)
+        return await recipients.view(command.user_id) or nobody
     await announce()
     return await _view(command.user_id, recipients)
 
@@ -87,7 +92,8 @@ async def add_push_subscription(
     """Add a browser's subscription to a recipient; `http_hosts` may be reached without TLS."""
     if not _is_endpoint(command.subscription.endpoint, http_hosts):
         raise Refusal(422, "Invalid subscription", "endpoint is expected to be an https: URL")
-    await recipients.add_subscription(command)
+    if not await recipients.add_subscription(command):
+        raise Refusal(410, "Forgotten", "the recipient was forgotten since")
     await announce()
     return await _view(command.user_id, recipients)
 

@@ -7,7 +7,16 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.senders.store.directory import ITSELF, SEE, TOUCH, Directory, alone, is_new, who_is
+from services.senders.store.directory import (
+    ITSELF,
+    SEE,
+    TOUCH,
+    Directory,
+    alone,
+    is_forgotten_since,
+    is_new,
+    who_is,
+)
 from services.senders.store.gathering import Gathering, Lookup
 from shared.database import Database
 from shared.events import PushSubscription
@@ -67,14 +76,19 @@ class Browsers(Directory):
         self._finding_browsers = Lookup("subscriptions", database, _FIND, "user_ids")
         self._noting_success = Gathering("subscription worked", self._worked, _endpoint)
 
-    async def add_subscription(self, command: AddPushSubscription) -> None:
-        """Add a browser's subscription; an endpoint belongs to one recipient, its newest."""
+    async def add_subscription(self, command: AddPushSubscription) -> bool:
+        """Add a browser's subscription; an endpoint belongs to one recipient, its newest.
+
+        Return False for somebody who was forgotten after the command's cause.
+        """
         endpoint = command.subscription.endpoint
         async with self._database.begin() as connection:
             await alone(connection, command.user_id)
             user_id = await who_is(connection, command.user_id)
+            if await is_forgotten_since(connection, command.at, command.user_id, user_id):
+                return False
             if not await is_new(connection, command):
-                return
+                return True
             owner = {"endpoint": endpoint, "user_id": user_id}
             before = (await connection.execute(_OWNER, owner)).scalar()
             await connection.execute(SEE, {"user_id": user_id})
@@ -85,6 +99,7 @@ class Browsers(Directory):
             if added.first():
                 for each in filter(None, (user_id, before)):
                     await connection.execute(TOUCH, {"user_id": each})
+            return True
 
     async def remove_subscription(self, command: DeletePushSubscription) -> bool:
         """Take a subscription from its recipient; False when he has none such."""

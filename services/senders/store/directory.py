@@ -1,5 +1,6 @@
 """What every part of the directory shares: its database, commands that work once, and who is who."""
 
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -16,6 +17,9 @@ _FORGET_COMMANDS = text("DELETE FROM commands_done WHERE done_at < now() - inter
 # Whoever changes somebody keeps others off them, also while there is no row to lock.
 _ALONE = text("SELECT pg_advisory_xact_lock(hashtextextended(CAST(CAST(:user_id AS uuid) AS text), 0))")
 _WHO = text("SELECT coalesce(linked_to, user_id) FROM recipients WHERE user_id = :user_id")
+_IS_FORGOTTEN_SINCE = text("""
+    SELECT EXISTS (SELECT 1 FROM forgotten_recipients
+                   WHERE user_id = ANY(CAST(:user_ids AS uuid[])) AND forgotten_at >= :at)""")
 
 ITSELF = "coalesce((SELECT linked_to FROM recipients WHERE user_id = :user_id), :user_id)"
 
@@ -42,7 +46,8 @@ class Directory:
 async def is_new(connection: AsyncConnection, command: Query[Any]) -> bool:
     """Note a command as done, with what it changes; False when it was before, by the same cause."""
     done: Value = command
-    key = derived("command", command.name, done.model_dump_json())
+    # One cause comes about once: when it did is no part of what it asks for.
+    key = derived("command", command.name, done.model_dump_json(exclude={"at"}))
     return (await connection.execute(_ONCE, {"id": key})).first() is not None
 
 
@@ -50,6 +55,14 @@ async def alone(connection: AsyncConnection, *user_ids: UUID) -> None:
     """Keep every other command off these people until the transaction ends."""
     for user_id in sorted(user_ids):
         await connection.execute(_ALONE, {"user_id": user_id})
+
+
+async def is_forgotten_since(connection: AsyncConnection, at: datetime | None, *user_ids: UUID) -> bool:
+    """Say whether somebody was forgotten after a command's cause came about, where that is known."""
+    if at is None:
+        return False
+    asked = {"user_ids": [*user_ids], "at": at}
+    return bool((await connection.execute(_IS_FORGOTTEN_SINCE, asked)).scalar())
 
 
 async def who_is(connection: AsyncConnection, user_id: UUID) -> UUID:

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.senders.domain.requests import Recipient
 from services.senders.store.browsers import Browsers
 from services.senders.store.chats import Chats
-from services.senders.store.directory import FIRST_VERSION, ITSELF, alone, is_new, who_is
+from services.senders.store.directory import FIRST_VERSION, ITSELF, alone, is_forgotten_since, is_new, who_is
 from services.senders.store.erasing import Erasing
 from services.senders.store.gathering import Lookup
 from services.senders.store.linking import Linking
@@ -85,17 +85,23 @@ class Recipients(Browsers, Chats, Suppressions, Linking, Erasing):
         super().__init__(database)
         self._finding = Lookup("recipient", database, _FIND, "user_ids")
 
-    async def put(self, command: PutRecipient) -> None:
-        """Create a recipient, or change what is given, once; what changes nothing makes no new version."""
+    async def put(self, command: PutRecipient) -> bool:
+        """Create a recipient, or change what is given, once; what changes nothing makes no new version.
+
+        Return False for somebody who was forgotten after the command's cause.
+        """
         async with self._database.begin() as connection:
             await alone(connection, command.user_id)
             user_id = await who_is(connection, command.user_id)
+            if await is_forgotten_since(connection, command.at, command.user_id, user_id):
+                return False
             if not await is_new(connection, command):
-                return
+                return True
             before = (await connection.execute(_GET, {"user_id": user_id})).mappings().first()
             await connection.execute(_PUT, _parameters(command) | {"user_id": user_id})
             if before is not None:
                 await _follow(connection, command, before)
+            return True
 
     async def view(self, user_id: UUID) -> RecipientView | None:
         """Return a recipient as others see it, or None."""

@@ -6,7 +6,7 @@ and nothing else. The browser gets a token of its own for later, since push serv
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Annotated
 from urllib.parse import urlsplit
 from uuid import UUID, uuid4
@@ -50,16 +50,23 @@ class Pushing:
     services: Sequence[str]
     http_hosts: Sequence[str] = ()
 
-    def token(self, user_id: UUID, until: datetime) -> str:
-        """Return a token that lets a browser subscribe as a user."""
-        return self.links.sign(Purpose.PUSH, {"user": str(user_id)}, until=until)
+    def token(self, user_id: UUID, now: datetime, until: datetime) -> str:
+        """Return a token, made now, that lets a browser subscribe as a user."""
+        made = int(1000 * now.timestamp())
+        return self.links.sign(Purpose.PUSH, {"user": str(user_id), "made": made}, until=until)
 
-    def user_of(self, token: str, now: datetime) -> UUID:
-        """Return whose token it is; raises the problem 403 when it is none, or its time is over."""
+    def user_of(self, token: str, now: datetime) -> tuple[UUID, datetime | None]:
+        """Return whose token it is and when it was made, where it says so.
+
+        Raises the problem 403 when it is none, or its time is over.
+        """
         try:
-            return UUID(str(self.links.read(Purpose.PUSH, token, now)["user"]))
+            said = self.links.read(Purpose.PUSH, token, now)
+            made = said.get("made")
+            at = datetime.fromtimestamp(made / 1000, UTC) if isinstance(made, int) else None
+            return UUID(str(said["user"])), at
         except (BadLink, KeyError, ValueError):
-            raise Problem(403, "Forbidden", "the link is not valid any more; ask for a new one") from None
+            raise _not_valid() from None
 
     def is_service(self, endpoint: str) -> bool:
         """Say whether an endpoint is of a push service that we know."""
@@ -113,7 +120,7 @@ async def make_push_link(call: Call) -> web.Response:
         detail = "set PUBLIC_URL, LINK_SIGNING_KEYS and PUSH_VAPID_PUBLIC_KEY of the gateway"
         raise Problem(409, "Push is not set up", detail)
     expires_at = (call.door.now() + LINK_LASTS).replace(microsecond=0)
-    token = pushing.token(call.path_id("user_id"), expires_at)
+    token = pushing.token(call.path_id("user_id"), call.door.now(), expires_at)
     url = f"{pushing.public_url.rstrip('/')}/push#{token}"
     return answer(PushLink(url=url, token=token, expires_at=expires_at), 201)
 
@@ -121,25 +128,35 @@ async def make_push_link(call: Call) -> web.Response:
 async def subscribe(request: web.Request, pushing: Pushing, bus: Bus, now: datetime) -> web.Response:
     """Add the subscription of the browser that asks, and give it a token for its next one."""
     given = checked(SubscriptionIn, await json_of(request))
-    user_id = pushing.user_of(given.token, now)
+    user_id, made_at = pushing.user_of(given.token, now)
     if not pushing.is_service(given.subscription.endpoint):
         raise invalid([{"field": "subscription.endpoint", "message": "is not of a push service known here"}])
     subscription = PushSubscription.model_validate(given.subscription.model_dump())
     # Another cause each time: what was taken away meanwhile is to be there again.
-    await bus.ask(AddPushSubscription(cause=uuid4(), user_id=user_id, subscription=subscription))
-    return answer({"token": pushing.token(user_id, now + BROWSER_LASTS)}, 201)
+    command = AddPushSubscription(cause=uuid4(), user_id=user_id, subscription=subscription, at=made_at)
+    try:
+        await bus.ask(command)
+    except Refusal as refusal:
+        if refusal.status != 410:
+            raise
+        raise _not_valid() from None
+    return answer({"token": pushing.token(user_id, now, now + BROWSER_LASTS)}, 201)
 
 
 async def unsubscribe(request: web.Request, pushing: Pushing, bus: Bus, now: datetime) -> web.Response:
     """Take away the subscription of the browser that asks; one that is not there is away already."""
     given = checked(UnsubscriptionIn, await json_of(request))
-    user_id = pushing.user_of(given.token, now)
+    user_id, _ = pushing.user_of(given.token, now)
     try:
         await bus.ask(DeletePushSubscription(cause=uuid4(), user_id=user_id, endpoint=given.endpoint))
     except Refusal as refusal:
         if refusal.status != 404:
             raise
     return web.Response(status=204)
+
+
+def _not_valid() -> Problem:
+    return Problem(403, "Forbidden", "the link is not valid any more; ask for a new one")
 
 
 ROUTES = (
