@@ -110,7 +110,7 @@ DURABLES: tuple[Durable, ...] = (
     ),
     Durable("clicks_forgotten", "RECIPIENTS", ("recipients.forgotten.*",), concurrency=1),
     Durable("gateway_forgotten", "RECIPIENTS", ("recipients.forgotten.*",), concurrency=1),
-    Durable("gateway_updates", "UPDATES", ("updates.>",), concurrency=16),
+    Durable("gateway_updates", "UPDATES", ("updates.>",), concurrency=64),
     Durable("gateway_campaigns", "OUTCOMES", ("campaigns.changed",), concurrency=1),
     Durable("gateway_presses", "CLICKS", ("clicks.pressed",), concurrency=1, batch=500),
 )  # fmt: skip

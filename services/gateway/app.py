@@ -29,6 +29,7 @@ from services.gateway.domain.keys import Rate
 from services.gateway.domain.updates import Written
 from services.gateway.settings import GatewaySettings
 from services.gateway.store import (
+    Arrivals,
     Broadcasts,
     Guides,
     Idempotency,
@@ -195,6 +196,7 @@ async def consuming(
 ) -> AsyncIterator[None]:
     """Handle updates and presses while the context is open."""
     bus, users, update_log = hands.bus, hands.users, hands.log
+    arrivals = Arrivals(update_log, users)
     commands = Commands(every_command(), bots, hands)
     queues = Queues()
 
@@ -204,7 +206,7 @@ async def consuming(
         return await commands.run(update, written, user, now)
 
     async def take_update(update: UpdateReceived) -> None:
-        await handlers.update_received(update, users, update_log, do, queues, bus.publish, utc_now())
+        await handlers.update_received(update, arrivals, do, queues, bus.publish, utc_now())
         wake()
 
     async def take_presses(presses: list[ButtonClicked]) -> None:

@@ -4,10 +4,10 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import event, text
 
 from services.gateway.domain.roles import Role
-from services.gateway.store import Logged, Seen, UpdateLog, Users
+from services.gateway.store import Arrival, Arrivals, Logged, Seen, UpdateLog, Users
 from shared import ids
 from shared.database import Database
 from shared.events import Person, UpdateHandled, update_handled_id
@@ -100,16 +100,14 @@ async def test_the_log_keeps_one_line_per_update(database: Database) -> None:
     """The same update again adds nothing and undoes nothing."""
     log = UpdateLog(database)
     await log.add([line(1), line(1), line(2)])
-    await log.settle(done(status="handled", command="start", handling_seconds=0.5))
+    await log.settle([done(status="handled", command="start", handling_seconds=0.5)])
     await log.add([line(1, text="other")])
-    await log.settle(done(status="failed", command="help", error="x", handling_seconds=1))
+    await log.settle([done(status="failed", command="help", error="x", handling_seconds=1)])
     rows = await database.rows(text("SELECT * FROM telegram_webhooks ORDER BY update_id"))
     assert [(row["status"], row["command"], row["text"]) for row in rows] == [
         ("handled", "start", "words"), ("received", None, "words"),
     ]  # fmt: skip
-    assert await log.is_settled(7, 1)
-    assert not await log.is_settled(7, 2)
-    assert not await log.is_settled(8, 1)
+    assert await log.settled_among([line(1), line(2), line(1, bot_id=8)]) == {(7, 1)}
 
 
 async def test_words_are_forgotten(database: Database) -> None:
@@ -151,3 +149,28 @@ async def test_whoever_is_no_owner_any_more_is_told_of(database: Database) -> No
         assert {user.telegram_id: user.role.word for user in told} == expected
         for user in told:
             await users.mark_announced(user)
+
+
+async def test_what_arrives_together_is_written_together(database: Database) -> None:
+    """Updates of one moment take as few statements as one; what is settled is neither done nor seen again."""
+    log, users = UpdateLog(database), Users(database)
+    arrivals = Arrivals(log, users)
+    await log.add([line(1)])
+    await log.settle([done(status="handled", command="start", handling_seconds=0.5)])
+    await database.value(text("SELECT 1"))
+    statements: list[str] = []
+    listened = (database._engine.sync_engine, "before_cursor_execute")
+
+    def count(_connection: Any, _cursor: Any, statement: str, *_more: Any) -> None:
+        statements.append(statement)
+
+    event.listen(*listened, count)
+    taken = await asyncio.gather(*(arrivals.take(Arrival(line(each), seen(each))) for each in range(1, 101)))
+    event.remove(*listened, count)
+    assert len(statements) <= 4 * 2
+    assert [each.settled for each in taken] == [True] + [False] * 99
+    assert [each.user and each.user.telegram_id for each in taken] == [None, *range(2, 101)]
+    ignored = done(status="ignored", handling_seconds=0.1)
+    settling = [ignored.model_copy(update={"update_id": each}) for each in range(1, 101)]
+    await asyncio.gather(*(arrivals.settle(each) for each in settling))
+    assert await log.count_since(START) == {"handled": 1, "ignored": 99}

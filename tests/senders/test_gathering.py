@@ -13,9 +13,9 @@ from sqlalchemy.exc import DBAPIError
 from services.senders.domain.policy import Finish
 from services.senders.domain.requests import Request
 from services.senders.store import Ledger
-from services.senders.store.gathering import AT_ONCE, Gathering
 from shared.database import Database
 from shared.events import Address, State
+from shared.gathering import AT_ONCE, Gathering
 from tests.senders.conftest import asked
 
 MANY = 40

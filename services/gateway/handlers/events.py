@@ -6,7 +6,7 @@ from datetime import datetime
 
 from services.gateway.domain.commands import Done
 from services.gateway.domain.updates import Written, written_in
-from services.gateway.store import Logged, Seen, UpdateLog, User, Users
+from services.gateway.store import Arrival, Arrivals, Logged, Seen, UpdateLog, User, Users
 from shared import ids
 from shared.events import (
     ButtonClicked,
@@ -24,8 +24,7 @@ Publish = Callable[[UpdateHandled], Awaitable[None]]
 
 async def update_received(
     update: UpdateReceived,
-    users: Users,
-    log: UpdateLog,
+    arrivals: Arrivals,
     run: RunCommand,
     queues: Queues,
     publish: Publish,
@@ -37,34 +36,25 @@ async def update_received(
     """
     written = written_in(update.update, update.kind)
     async with queues.turn((update.bot_id, written.chat_id or update.id)):
-        if not await log.is_settled(update.bot_id, update.update_id):
-            await _take(update, written, users, log, run, publish, now)
+        started = time.monotonic()
+        arrived = await arrivals.take(Arrival(line_of(update, written), _seen_in(update, written)))
+        if arrived.settled:
+            return
+        done = await run(update, written, arrived.user, now)
+        handled = UpdateHandled(
+            id=update_handled_id(update.bot_id, update.update_id), at=now, bot_id=update.bot_id,
+            update_id=update.update_id, status=done.status, command=done.command, error=done.error,
+            handling_seconds=time.monotonic() - started,
+        )  # fmt: skip
+        await publish(handled)
+        await arrivals.settle(handled)
 
 
-async def _take(
-    update: UpdateReceived,
-    written: Written,
-    users: Users,
-    log: UpdateLog,
-    run: RunCommand,
-    publish: Publish,
-    now: datetime,
-) -> None:
-    started = time.monotonic()
-    await log.add([line_of(update, written)])
-    user = None
-    if written.person is not None:
-        chat_id = written.chat_id if written.is_private else None
-        await users.register([Seen(written.person, update.bot, chat_id, update.id, update.at)])
-        user = await users.find(written.person.telegram_id)
-    done = await run(update, written, user, now)
-    handled = UpdateHandled(
-        id=update_handled_id(update.bot_id, update.update_id), at=now, bot_id=update.bot_id,
-        update_id=update.update_id, status=done.status, command=done.command, error=done.error,
-        handling_seconds=time.monotonic() - started,
-    )  # fmt: skip
-    await publish(handled)
-    await log.settle(handled)
+def _seen_in(update: UpdateReceived, written: Written) -> Seen | None:
+    if written.person is None:
+        return None
+    chat_id = written.chat_id if written.is_private else None
+    return Seen(written.person, update.bot, chat_id, update.id, update.at)
 
 
 async def button_clicked(presses: Sequence[ButtonClicked], users: Users, log: UpdateLog) -> None:

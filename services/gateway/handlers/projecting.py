@@ -27,7 +27,7 @@ def projecting(database: Database) -> Projecting:
         feeds=(
             Feed("gateway_updates", (on_batch(UpdateReceived, received),)),
             Feed("gateway_presses", (on_batch(ButtonClicked, pressed),)),
-            Feed("gateway_updates", (on(UpdateHandled, lambda done, _: log.settle(done)),), ("handled.*",)),
+            Feed("gateway_updates", (on_batch(UpdateHandled, log.settle),), ("handled.*",)),
             Feed("gateway_campaigns", (on(CampaignChanged, lambda event, _: broadcasts.progress(event)),)),
             Feed("gateway_forgotten", (on(RecipientForgotten, lambda told, _: log.forget(told)),)),
         ),

@@ -1,5 +1,6 @@
 """The tables of gateway, and every question that is put to them."""
 
+from services.gateway.store.arrivals import Arrival, Arrivals
 from services.gateway.store.broadcasts import Broadcasts
 from services.gateway.store.commands import Entry, PublishedCommands
 from services.gateway.store.guides import Collection, GuideNumbers, Guides
@@ -11,6 +12,8 @@ from services.gateway.store.users import People, Preference, Seen, User, Users, 
 
 __all__ = [
     "ApiKey",
+    "Arrival",
+    "Arrivals",
     "Broadcasts",
     "Collection",
     "Entry",

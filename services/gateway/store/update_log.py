@@ -32,12 +32,21 @@ _ADD = text("""
     ORDER BY 1, 2
     ON CONFLICT (bot_id, update_id) DO NOTHING""")
 
-_STATUS = text("SELECT status FROM telegram_webhooks WHERE bot_id = :bot_id AND update_id = :update_id")
+_SETTLED = text("""
+    SELECT line.bot_id, line.update_id FROM telegram_webhooks AS line
+    JOIN unnest(CAST(:bot_ids AS bigint[]), CAST(:update_ids AS bigint[])) AS asked (bot_id, update_id)
+      ON line.bot_id = asked.bot_id AND line.update_id = asked.update_id
+    WHERE line.status <> 'received'""")
 
 _SETTLE = text("""
-    UPDATE telegram_webhooks
-    SET status = :status, command = :command, error = :error, handling_seconds = :handling_seconds
-    WHERE bot_id = :bot_id AND update_id = :update_id AND status = 'received'""")
+    UPDATE telegram_webhooks AS line
+    SET status = done.status, command = done.command, error = done.error,
+        handling_seconds = done.handling_seconds
+    FROM unnest(
+        CAST(:bot_ids AS bigint[]), CAST(:update_ids AS bigint[]), CAST(:statuses AS text[]),
+        CAST(:commands AS text[]), CAST(:errors AS text[]), CAST(:seconds AS float[])
+    ) AS done (bot_id, update_id, status, command, error, handling_seconds)
+    WHERE line.bot_id = done.bot_id AND line.update_id = done.update_id AND line.status = 'received'""")
 
 _COUNT = text("""
     SELECT status, count(*) AS updates FROM telegram_webhooks WHERE received_at >= :since GROUP BY status""")
@@ -110,17 +119,27 @@ class UpdateLog:
             ],
         )
 
-    async def is_settled(self, bot_id: int, update_id: int) -> bool:
-        """Say whether everything was done that an update asks for."""
-        status = await self._database.value(_STATUS, bot_id=bot_id, update_id=update_id)
-        return status not in (None, "received")
+    async def settled_among(self, lines: Sequence[Logged]) -> set[tuple[int, int]]:
+        """Return bot and update of those updates of which everything was done that they ask for."""
+        rows = await self._database.rows(
+            _SETTLED,
+            bot_ids=[line.bot_id for line in lines],
+            update_ids=[line.update_id for line in lines],
+        )
+        return {(row["bot_id"], row["update_id"]) for row in rows}
 
-    async def settle(self, done: UpdateHandled) -> None:
-        """Write down what was done."""
+    async def settle(self, done: Sequence[UpdateHandled]) -> None:
+        """Write down what was done with updates: what was told of each first."""
+        done = list({(each.bot_id, each.update_id): each for each in reversed(done)}.values())
         await self._database.execute(
-            _SETTLE, bot_id=done.bot_id, update_id=done.update_id, status=done.status, command=done.command,
-            error=done.error, handling_seconds=done.handling_seconds,
-        )  # fmt: skip
+            _SETTLE,
+            bot_ids=[each.bot_id for each in done],
+            update_ids=[each.update_id for each in done],
+            statuses=[each.status for each in done],
+            commands=[each.command for each in done],
+            errors=[each.error for each in done],
+            seconds=[each.handling_seconds for each in done],
+        )
 
     async def count_since(self, since: datetime) -> dict[str, int]:
         """Count what came in since a time, by status."""

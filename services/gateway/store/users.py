@@ -55,6 +55,8 @@ _FORGET = text("DELETE FROM telegram_users WHERE id = :id AND last_seen_at <= :a
 
 _FIND = text("SELECT * FROM telegram_users WHERE id = :id")
 
+_ALL_OF = text("SELECT * FROM telegram_users WHERE id = ANY(CAST(:ids AS uuid[]))")
+
 _UNANNOUNCED = text("SELECT * FROM telegram_users WHERE NOT announced ORDER BY id LIMIT :limit")
 
 _ANNOUNCED = text("""
@@ -221,6 +223,13 @@ class Users:
         """Return what is known of a person."""
         row = await self._database.row(_FIND, id=ids.user_of_telegram(telegram_id))
         return self._read(row) if row else None
+
+    async def all_of(self, telegram_ids: Collection[int]) -> dict[int, User]:
+        """Return what is known of people, by their Telegram ids."""
+        if not telegram_ids:
+            return {}
+        rows = await self._database.rows(_ALL_OF, ids=[ids.user_of_telegram(each) for each in telegram_ids])
+        return {row["telegram_id"]: self._read(row) for row in rows}
 
     async def unannounced(self, limit: int) -> list[User]:
         """Return people whose state senders has not been told."""

@@ -12,9 +12,9 @@ from services.senders.domain.policy import LANE_RANK, Again, Finish
 from services.senders.domain.requests import Delivery, Request
 from services.senders.store import statements as sql
 from services.senders.store.book import Book
-from services.senders.store.gathering import Gathering, columns
 from shared.database import Database
 from shared.events import Channel, Lane, State
+from shared.gathering import Gathering, columns
 from shared.ids import delivery_of
 
 Bench = tuple[Channel, Lane]

@@ -17,9 +17,9 @@ from services.senders.store.directory import (
     is_new,
     who_is,
 )
-from services.senders.store.gathering import Gathering, Lookup
 from shared.database import Database
 from shared.events import PushSubscription
+from shared.gathering import Gathering, Lookup
 from shared.ids import derived
 from shared.queries import AddPushSubscription, DeletePushSubscription, PushSubscriptionView
 

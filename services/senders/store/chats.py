@@ -6,10 +6,10 @@ from uuid import UUID
 from sqlalchemy import RowMapping, text
 
 from services.senders.store.directory import Directory
-from services.senders.store.gathering import Lookup
 from services.senders.store.suppressions import SUPPRESS
 from shared.database import Database
 from shared.events import Channel
+from shared.gathering import Lookup
 from shared.queries import TellChat
 
 _MIGRATE = text("""

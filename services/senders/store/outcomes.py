@@ -8,8 +8,8 @@ from sqlalchemy import RowMapping
 
 from services.senders.store import statements as sql
 from services.senders.store.book import Book
-from services.senders.store.gathering import Gathering
 from shared.database import Database
+from shared.gathering import Gathering
 from shared.topology import DURABLES
 
 

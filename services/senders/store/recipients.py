@@ -13,11 +13,11 @@ from services.senders.store.browsers import Browsers
 from services.senders.store.chats import Chats
 from services.senders.store.directory import FIRST_VERSION, ITSELF, alone, is_forgotten_since, is_new, who_is
 from services.senders.store.erasing import Erasing
-from services.senders.store.gathering import Lookup
 from services.senders.store.linking import Linking
 from services.senders.store.suppressions import LIFT_UNSUBSCRIBED, Suppressions, spellings
 from shared.database import Database
 from shared.events import Channel, PushSubscription, QuietHours
+from shared.gathering import Lookup
 from shared.queries import ListRecipients, PutRecipient, RecipientView
 
 _QUIET = ("quiet_start", "quiet_end", "quiet_zone")

@@ -8,9 +8,9 @@ from uuid import UUID
 from sqlalchemy import RowMapping, text
 
 from services.senders.store.directory import Directory, is_new
-from services.senders.store.gathering import Lookup
 from shared.database import Database
 from shared.events import Channel
+from shared.gathering import Lookup
 from shared.queries import AddSuppression, LiftSuppression, TellBounce, UnsubscribeRecipient
 
 SUPPRESS = text("""
