@@ -45,7 +45,7 @@ env: $(INSTALLED)  ## Write .env for docker compose, with keys and passwords mad
 
 test: $(INSTALLED)  ## Run the tests on embedded servers (options: PYTEST_ARGS="tests/clicks -k press", STACK=containers)
 	@echo "Running the $(if $(CONTAINERS),integration tests on containers,tests on embedded servers)"
-	@"$(PY)" -m pytest -n logical --maxprocesses $(WORKERS) --dist loadgroup -m "not slow and not long and not containers" $(COVERED) \
+	@"$(PY)" -m pytest -n $(WORKERS) --dist loadgroup -m "not slow and not long and not containers" $(COVERED) \
 	    $(if $(CONTAINERS),$(INTEGRATION) tests/journeys/test_given_parts.py) $(PYTEST_ARGS)
 
 test-slow: $(INSTALLED)  ## Run the tests that take their time: broken demos, clocks that jump

@@ -12,9 +12,12 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from carillon.__main__ import main
 from tests.journeys.conftest import World, environment, start, stop
 
-pytestmark = [pytest.mark.xdist_group("commands"), pytest.mark.timeout(300)]
+pytestmark = pytest.mark.timeout(300)
+# One whole stack of a group at a time: several at once would only wait for each other.
+STACKS = pytest.mark.xdist_group("commands")
 
 
 def _run(*arguments: str, folder: Path, **more: str) -> "subprocess.CompletedProcess[str]":
@@ -24,6 +27,7 @@ def _run(*arguments: str, folder: Path, **more: str) -> "subprocess.CompletedPro
     )  # fmt: skip
 
 
+@STACKS
 async def test_a_restart_keeps_data_and_posts_nothing_again(tmp_path: Path) -> None:
     """Ctrl-C and SIGTERM stop everything; over the same data no slot is posted twice, clicks are kept."""
     running = start(tmp_path / "stack", "--replicas", "senders=2")
@@ -50,6 +54,7 @@ async def test_a_restart_keeps_data_and_posts_nothing_again(tmp_path: Path) -> N
     assert again.process.wait(60) == 0
 
 
+@STACKS
 @pytest.mark.slow
 async def test_nothing_is_left_behind_when_up_is_killed(tmp_path: Path) -> None:
     """Kill -9 of `carillon up` takes its servers and services along."""
@@ -76,12 +81,34 @@ async def test_nothing_is_left_behind_when_up_is_killed(tmp_path: Path) -> None:
         (("carillon", "keys", "create", "x", "--role", "king"), "--role is 'king'"),
     ],
 )
-def test_a_wrong_call_gets_one_line(arguments: tuple[str, ...], words: str, tmp_path: Path) -> None:
+def test_a_wrong_call_gets_one_line(
+    arguments: tuple[str, ...],
+    words: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     """Whatever is wrong with a call is said in one line, without a traceback."""
-    done = _run(*arguments, folder=tmp_path)
-    assert done.returncode != 0
-    assert words in done.stderr
-    assert "Traceback" not in done.stderr
+    for name in set(os.environ) - set(environment()):
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", list(arguments))
+
+    with pytest.raises(SystemExit) as ended:
+        main()
+
+    said = capsys.readouterr().err
+    assert ended.value.code != 0
+    assert words in said
+    assert len(said.strip().splitlines()) == 1
+
+
+def test_a_wrong_call_ends_its_process(tmp_path: Path) -> None:
+    """The command line as a process says its one line on stderr, and exits with 2."""
+    done = _run("carillon", "audit", "--stack", "nowhere.json", folder=tmp_path)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.startswith("carillon: --stack: cannot read nowhere.json")
     assert len(done.stderr.strip().splitlines()) == 1
 
 
