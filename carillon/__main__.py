@@ -16,6 +16,7 @@ COMMANDS = {
     "restore": "backup:restore",
     "forget": "forget:command",
     "reconcile": "reconcile:command",
+    "trim": "trim:command",
     "why": "why:command",
     "dlq": "dlq:app",
     "keys": "keys:app",

@@ -56,17 +56,20 @@ def show(done: Audit) -> None:
 
 async def audit(system: System, bus: Bus, *, wait_seconds: float = 30.0) -> Audit:
     """Audit a system; where a service is stopped, its tables are asked in its stead if they are known."""
+    return await audit_all(
+        bus, wait_seconds=wait_seconds, ask=lambda question: ask_books(system, bus, question)
+    )
 
-    async def ask(question: Query[Books]) -> Books:
-        try:
-            return await bus.ask(question, timeout=ASK_SECONDS)
-        except NobodyThere:
-            if question.service not in system.database_urls:
-                raise
-        async with Database.open(system.database_url(question.service), pool_size=1) as database:
-            return await _DIRECT[question.service](question, database, bus.streams)
 
-    return await audit_all(bus, wait_seconds=wait_seconds, ask=ask)
+async def ask_books(system: System, bus: Bus, question: Query[Books]) -> Books:
+    """Ask a service for its books; where it is stopped, its tables in its stead, if they are known."""
+    try:
+        return await bus.ask(question, timeout=ASK_SECONDS)
+    except NobodyThere:
+        if question.service not in system.database_urls:
+            raise
+    async with Database.open(system.database_url(question.service), pool_size=1) as database:
+        return await _DIRECT[question.service](question, database, bus.streams)
 
 
 async def _audit(system: System, wait: float) -> Audit:

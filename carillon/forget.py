@@ -11,8 +11,8 @@ from carillon.output import console, fail, print_json, print_table
 from carillon.system import JsonOption, StackOption, System
 from shared.bus import Bus, BusUnavailable, NoAnswer, Refusal
 from shared.ids import user_of_telegram
-from shared.queries import ForgetRecipient, GetRecipient
-from shared.record.erasing import Somebody, erase
+from shared.queries import ForgetRecipient, GetRecipient, ListClicks, RecipientView
+from shared.record.erasing import Somebody, erase, erase_notes
 
 UserArgument = Annotated[str, typer.Argument(help="A user's id, or the number of a Telegram user.")]
 EmailOption = Annotated[
@@ -67,7 +67,10 @@ def _user_id(user: str) -> UUID:
 
 async def _forget(system: System, user_id: UUID, emails: list[str], wait: float) -> Erased:
     async with system.bus() as bus:
-        known = {email.lower() for email in emails} | await _emails(bus, user_id)
+        view = await _view(bus, user_id)
+        known = {email.lower() for email in (*emails, *([view.email] if view and view.email else []))}
+        # As long as clicks knows whose they are.
+        await erase_notes(bus, await _presses(bus, user_id, view))
         forgotten = await bus.ask(ForgetRecipient(cause=uuid4(), user_id=user_id), timeout=60)
         await asyncio.sleep(1)
         # What is on its way would come to the tables after they have forgotten.
@@ -78,9 +81,25 @@ async def _forget(system: System, user_id: UUID, emails: list[str], wait: float)
         return Erased(forgotten.user_ids, forgotten.messages, await erase(bus, somebody))
 
 
-async def _emails(bus: Bus, user_id: UUID) -> set[str]:
+async def _view(bus: Bus, user_id: UUID) -> RecipientView | None:
     try:
-        view = await bus.ask(GetRecipient(user_id=user_id))
+        return await bus.ask(GetRecipient(user_id=user_id))
     except Refusal:
-        return set()
-    return {view.email.lower()} if view.email else set()
+        return None
+
+
+async def _presses(bus: Bus, user_id: UUID, view: RecipientView | None) -> set[UUID]:
+    """Return the presses of somebody, by whichever id they are known."""
+    user_ids = {user_id} | ({view.user_id} if view else set())
+    if view and view.telegram_id:
+        user_ids.add(user_of_telegram(view.telegram_id))
+    found: set[UUID] = set()
+    for each in user_ids:
+        asked = ListClicks(user_id=each, limit=500)
+        while True:
+            page = await bus.ask(asked, timeout=30)
+            found |= {click.id for click in page.items}
+            if page.cursor is None:
+                break
+            asked = asked.model_copy(update={"cursor": page.cursor})
+    return found

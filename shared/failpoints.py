@@ -21,16 +21,20 @@ SchedulerFailpoint = Literal[
     "before_decided", "after_decided", "between_posts", "before_announced", "after_announced"
 ]
 
-_armed: Failpoint | SchedulerFailpoint | None = None
+TrimFailpoint = Literal[
+    "before_kept", "before_cut", "between_kept", "before_purge", "between_purges", "after_purge"
+]
+
+_armed: Failpoint | SchedulerFailpoint | TrimFailpoint | None = None
 
 
-def arm(name: Failpoint | SchedulerFailpoint | None) -> None:
+def arm(name: Failpoint | SchedulerFailpoint | TrimFailpoint | None) -> None:
     """Let the process die, as by kill -9, when it next comes to the place of that name."""
     global _armed  # noqa: PLW0603 - a process dies as a whole
     _armed = name
 
 
-def passing(name: Failpoint | SchedulerFailpoint) -> None:
+def passing(name: Failpoint | SchedulerFailpoint | TrimFailpoint) -> None:
     """Mark a place where a process may die."""
     if _armed == name:
         os.kill(os.getpid(), signal.SIGKILL)

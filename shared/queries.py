@@ -100,6 +100,56 @@ class AuditGateway(Query[Books]):
     cut: dict[str, int]
 
 
+class Kept(Value):
+    """What a service has written down for good, by stream and sequence: its events may go."""
+
+    cut: dict[str, int]
+
+
+class KeepScheduler(Query[Kept]):
+    """Have scheduler write down what it needs of events up to `cut`, stored by `before`: they will go."""
+
+    service = "scheduler"
+    name = "keep"
+    reply = Kept
+
+    cut: dict[str, int]
+    before: dict[str, AwareDatetime]
+
+
+class KeepClicks(Query[Kept]):
+    """Have clicks write down what it needs of events up to `cut`, stored by `before`: they will go."""
+
+    service = "clicks"
+    name = "keep"
+    reply = Kept
+
+    cut: dict[str, int]
+    before: dict[str, AwareDatetime]
+
+
+class KeepSenders(Query[Kept]):
+    """Have senders write down what it needs of events up to `cut`, stored by `before`: they will go."""
+
+    service = "senders"
+    name = "keep"
+    reply = Kept
+
+    cut: dict[str, int]
+    before: dict[str, AwareDatetime]
+
+
+class KeepGateway(Query[Kept]):
+    """Have gateway write down what it needs of events up to `cut`, stored by `before`: they will go."""
+
+    service = "gateway"
+    name = "keep"
+    reply = Kept
+
+    cut: dict[str, int]
+    before: dict[str, AwareDatetime]
+
+
 # --- scheduler ------------------------------------------------------------------------------------------
 
 
@@ -1362,6 +1412,7 @@ class EstimateCampaign(Query[CampaignEstimate]):
 
 ALL: tuple[type[Query[Value]], ...] = (
     AuditScheduler, AuditClicks, AuditSenders, AuditGateway,
+    KeepScheduler, KeepClicks, KeepSenders, KeepGateway,
     StartSchedule, StopSchedule, PauseSchedule, CreateSchedule, EditSchedule, DeleteSchedule, GetSchedule,
     ListSchedules, PlanSlots,
     ListPromos, GetPromo, CreatePromo, EditPromo, DeletePromo, ReorderPromos, PreviewPromo, ListPromoLog,

@@ -78,6 +78,9 @@ STREAMS: tuple[Stream, ...] = (
     ),
 )
 
+TRIMMED = tuple(each.name for each in STREAMS if each.name not in ("DLQ", "DISCARDED", "ADVISORIES"))
+"""What is trimmed by age; dead letters stay until somebody decides, and those given up for the books."""
+
 DURABLES: tuple[Durable, ...] = (
     Durable("scheduler_promos", "PROMOS", ("promos.due", "promos.skipped"), concurrency=4),
     Durable("scheduler_outcomes", "OUTCOMES", ("outcomes.>",), concurrency=4),

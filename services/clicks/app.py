@@ -14,9 +14,11 @@ from shared.queries import (
     AuditClicks,
     CountClicks,
     GetClicksSeries,
+    KeepClicks,
     ListClicks,
     ListPostClicks,
 )
+from shared.record.keeping import keep
 from shared.service import Service
 
 
@@ -44,6 +46,10 @@ async def app(settings: ClicksSettings, service: Service) -> AsyncIterator[None]
                 answering(GetClicksSeries, lambda query: api.get_clicks_series(query, clicks)),
                 answering(AnnotateClick, lambda query: api.annotate_click(query, clicks, bus)),
                 answering(AuditClicks, lambda query: api.audit(query, database, bus.streams)),
+                answering(
+                    KeepClicks,
+                    lambda query: keep(settings.clicks_database_url, bus.streams, query, handlers.KEEPING),
+                ),
                 is_unavailable=is_unavailable,
             ),
             bus.consume(

@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 
-from services.clicks.store import Clicks
+from services.clicks.store import Clicks, books
+from services.clicks.store.copies import COPIES
 from shared import metrics
 from shared.bus import on, on_batch
 from shared.database import Database
 from shared.events import ButtonClicked, ClickAnnotated, PromoPosted, RecipientForgotten
 from shared.record.feeding import Feed, Projecting
+from shared.record.keeping import Keeping
 
 UNKNOWN_PROMO = "other"
 
@@ -52,3 +54,6 @@ def projecting(database: Database) -> Projecting:
             Feed("clicks_forgotten", (on(RecipientForgotten, lambda told, _: clicks.forget(told)),)),
         ),
     )
+
+
+KEEPING = Keeping(books.SOURCES, COPIES, projecting)

@@ -43,8 +43,9 @@ from shared import tasks, telemetry
 from shared.bus import Bus, BusUnavailable, answering, on, on_batch
 from shared.database import Attempts, Database, is_unavailable
 from shared.events import ButtonClicked, CampaignChanged, RecipientForgotten, UpdateReceived
-from shared.queries import AuditGateway
+from shared.queries import AuditGateway, KeepGateway
 from shared.queues import Queues
+from shared.record.keeping import keep
 from shared.service import Service
 from shared.telegram import BotApi
 
@@ -90,9 +91,14 @@ async def app(settings: GatewaySettings, service: Service) -> AsyncIterator[None
             in_background(service, "menu", shown.settle),
             in_background(service, "broadcasting", handlers.Broadcaster(broadcasts, bus).run),
             in_background(service, "roles", shown.follow_roles),
+            in_background(service, "trimming", handlers.Trimmer(database, bus, settings.ages(), utc_now).run),
             in_background(service, "forgetting", lambda: forget(settings, update_log, idempotency)),
             bus.answer(
                 answering(AuditGateway, lambda query: audit(query, database, bus.streams)),
+                answering(
+                    KeepGateway,
+                    lambda query: keep(settings.gateway_database_url, bus.streams, query, handlers.KEEPING),
+                ),
                 is_unavailable=is_unavailable,
             ),
             consuming(Attempts(database), bots, hands, announcer.wake),

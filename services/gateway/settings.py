@@ -11,6 +11,7 @@ from pydantic_settings import NoDecode
 from shared.bots import BotSettings
 from shared.links import LinkSettings
 from shared.mail import MailSettings
+from shared.record.ages import AgeSettings
 from shared.settings import check_url, integers
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -61,7 +62,7 @@ def _public_key(value: str) -> str:
     return value
 
 
-class GatewaySettings(BotSettings, LinkSettings, MailSettings):
+class GatewaySettings(BotSettings, LinkSettings, MailSettings, AgeSettings):
     """The settings of gateway; every bot that has a webhook needs a secret for it."""
 
     gateway_database_url: Annotated[str, AfterValidator(lambda url: check_url(url, "postgresql"))] = Field(
@@ -89,11 +90,6 @@ class GatewaySettings(BotSettings, LinkSettings, MailSettings):
     """How many calls of one key may come at once after a rest."""
     cors_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(origins)] = ()
     """From which origins pages in a browser may call the API; empty, from none."""
-    update_text_days: float = Field(
-        default=30.0, ge=0, le=36_500, allow_inf_nan=False, description="a number of days, 0 to keep no text"
-    )
-    """For how long the update log keeps what people wrote."""
-
     dashboard_url: Annotated[str, AfterValidator(lambda url: check_url(url, "http", "https"))] = (
         "http://127.0.0.1:8080"
     )

@@ -26,6 +26,7 @@ from shared.events import (
     PromoPosted,
     SlotSkipped,
 )
+from shared.record.keeping import keep
 from shared.service import Service
 from shared.templates import Templates
 
@@ -72,6 +73,10 @@ async def app(settings: SchedulerSettings, service: Service) -> AsyncIterator[No
                 *promo_answers(Catalogue(database), templates, clock),
                 *log_answers(promo_log),
                 answering(queries.AuditScheduler, lambda query: api.audit(query, database, bus.streams)),
+                answering(
+                    queries.KeepScheduler,
+                    lambda query: keep(settings.scheduler_database_url, bus.streams, query, handlers.KEEPING),
+                ),
                 is_unavailable=is_unavailable,
             ),
             ticking(clock, service),

@@ -1,6 +1,7 @@
 """What scheduler does with each event: it keeps the promo log."""
 
-from services.scheduler.store import PromoLog
+from services.scheduler.store import PromoLog, books
+from services.scheduler.store.copies import COPIES
 from shared import metrics
 from shared.bus import on
 from shared.database import Database
@@ -16,6 +17,7 @@ from shared.events import (
     SlotSkipped,
 )
 from shared.record.feeding import Feed, Projecting
+from shared.record.keeping import Keeping
 
 UNKNOWN_PROMO = "other"
 
@@ -91,3 +93,6 @@ def projecting(database: Database) -> Projecting:
             ),
         ),
     )
+
+
+KEEPING = Keeping(books.SOURCES, COPIES, projecting)

@@ -11,9 +11,10 @@ Answers: ListTemplates, ResolveChat, GetMessage, ListMessages, CancelMessage, Ge
     ListPushSubscriptions, DeletePushSubscription, TellChat, ListSuppressions, AddSuppression,
     LiftSuppression, TellBounce, UnsubscribeRecipient, CreateCampaign, GetCampaign,
     ListCampaigns, AddCampaignRecipients, StartCampaign, PauseCampaign, ResumeCampaign, CancelCampaign,
-    EstimateCampaign, AuditSenders.
+    EstimateCampaign, AuditSenders, KeepSenders.
 Stores: state `messages`, `deliveries`, `delivery_history`, `recipients`, `push_subscriptions`,
     `suppressions`, `migrated_chats`, `chats_told`, `forgotten_recipients`, `commands_done`,
     `promo_cancellations`, `message_cancellations`, `campaigns`,
-    `campaign_recipients`, `campaign_parts`, `campaign_sums`, `campaign_tallies`, `governor`, `bus_attempts`.
+    `campaign_recipients`, `campaign_parts`, `campaign_sums`, `campaign_tallies`, `governor`, `bus_attempts`;
+    what trimmed events have left, in the schema `trimmed`.
 """

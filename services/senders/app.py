@@ -35,6 +35,7 @@ from shared.queries import (
     EstimateCampaign,
     GetCampaign,
     GetMessage,
+    KeepSenders,
     ListCampaigns,
     ListMessages,
     ListTemplates,
@@ -44,6 +45,7 @@ from shared.queries import (
     StartCampaign,
 )
 from shared.queues import Queues
+from shared.record.keeping import keep
 from shared.service import Service
 from shared.templates import trying
 
@@ -100,7 +102,11 @@ async def app(settings: SendersSettings, service: Service) -> AsyncIterator[None
         estimates = api.Estimates(Audiences(database, default_bot), desk.limits)
         await _answer(stack, bus, desk, campaigns, estimates, settings.push_http_hosts)
         audit = answering(AuditSenders, lambda query: api.audit(query, database, bus.streams))
-        await stack.enter_async_context(bus.answer(audit, is_unavailable=is_unavailable))
+        kept = answering(
+            KeepSenders,
+            lambda query: keep(settings.senders_database_url, bus.streams, query, handlers.KEEPING),
+        )
+        await stack.enter_async_context(bus.answer(audit, kept, is_unavailable=is_unavailable))
         workers = {} if desk.limits.on else {"workers": UNLIMITED}
         rounds = asyncio.create_task(handlers.Rounds(desk, campaigns, announcer, **workers).run())
         rounds.add_done_callback(lambda task: _ended(task, service))

@@ -23,6 +23,7 @@ from shared.bus.reading import Streams
 from shared.bus.records import AttemptsRecord
 from shared.bus.routes import BatchRoute, Route
 from shared.bus.snapshots import Snapshots
+from shared.bus.trimming import Trims
 from shared.events import Event
 from shared.queries import Query
 from shared.topology import Durable, durable
@@ -58,6 +59,7 @@ class Bus:
         self.dead_letters = DeadLetters(client, self._publisher)
         self.streams = Streams(client, self._publisher)
         self.snapshots = Snapshots(client)
+        self.trims = Trims(client, self.streams)
 
     @classmethod
     @asynccontextmanager

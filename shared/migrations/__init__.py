@@ -52,3 +52,24 @@ def create_attempts(op: Any) -> None:
 def drop_attempts(op: Any) -> None:
     """Drop the bus's table of attempts."""
     op.drop_table("bus_attempts")
+
+
+def create_trimmed(op: Any, *projections: str) -> None:
+    """Create the schema of what is left of trimmed events, with a copy of each projection (trimmed.py)."""
+    op.execute("CREATE SCHEMA trimmed")
+    op.execute("""
+        CREATE TABLE trimmed.said (
+            source text, key text, state text NOT NULL, weight bigint NOT NULL, tie text NOT NULL,
+            parent text NOT NULL, last boolean NOT NULL, PRIMARY KEY (source, key))""")
+    op.execute("CREATE TABLE trimmed.told (id uuid PRIMARY KEY)")
+    op.execute("""
+        CREATE TABLE trimmed.cuts (
+            stream text PRIMARY KEY, sequence bigint NOT NULL, before timestamptz NOT NULL,
+            trimmed_at timestamptz NOT NULL DEFAULT now())""")
+    for table in projections:
+        op.execute(f"CREATE TABLE trimmed.{table} (LIKE public.{table} INCLUDING ALL)")
+
+
+def drop_trimmed(op: Any) -> None:
+    """Drop the schema of what is left of trimmed events."""
+    op.execute("DROP SCHEMA trimmed CASCADE")

@@ -1,7 +1,7 @@
 """An audit: a cut through all streams, every durable past it, and each service's books up to it."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -43,20 +43,27 @@ class Audit:
         return {**asdict(self), "lines": lines, "balanced": self.balanced}
 
 
-async def audit(bus: Bus, *, wait_seconds: float = 30.0, ask: Ask | None = None) -> Audit:
+async def audit(
+    bus: Bus,
+    *,
+    wait_seconds: float = 30.0,
+    ask: Ask | None = None,
+    passed: Mapping[str, int] | None = None,
+) -> Audit:
     """Take a cut, wait until every durable has passed it, and compare; runs while the system works.
 
-    What differs is looked at once more, with a cut of its own: it may have been on its way.
+    What differs is looked at once more, with a cut of its own: it may have been on its way. `passed` is a
+    cut that every durable is known to have passed.
     """
-    done = await _audit(bus, wait_seconds, ask)
+    done = await _audit(bus, wait_seconds, ask, passed)
     if not done.balanced and not (done.late or done.silent):
-        return await _audit(bus, wait_seconds, ask)
+        return await _audit(bus, wait_seconds, ask, passed)
     return done
 
 
-async def _audit(bus: Bus, wait_seconds: float, ask: Ask | None) -> Audit:
-    cut = await bus.streams.cut()
-    done = Audit(late=await bus.streams.wait_for_durables(cut, seconds=wait_seconds))
+async def _audit(bus: Bus, wait_seconds: float, ask: Ask | None, passed: Mapping[str, int] | None) -> Audit:
+    cut = dict(passed) if passed else await bus.streams.cut()
+    done = Audit(late=[] if passed else await bus.streams.wait_for_durables(cut, seconds=wait_seconds))
     books = await asyncio.gather(*(_books(bus, question(cut=cut), ask) for question in QUESTIONS))
     for question, answer in zip(QUESTIONS, books, strict=True):
         if answer is None:

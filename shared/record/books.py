@@ -2,7 +2,7 @@
 
 Nothing but the differences is held in memory, whatever the number of events. Everything happens in one
 transaction that sees the tables of one moment: what came after the cut and is in them is looked up in the
-streams afterwards.
+streams afterwards. What trimmed events said is kept beside the tables.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,22 +14,24 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from shared.bus import Stored, Streams
 from shared.database import Database
 from shared.queries import AuditLine, Books
+from shared.record import trimmed
 from shared.record.saying import Source, fields_of, key_of, update_key
 
 CHUNK = 5_000
 AT_MOST = 10_000
-"""So many differences of a line are told apart; more are as bad."""
+"""So many differences of a line are told; more are as bad."""
 
 BEST = "(SELECT DISTINCT ON (source, key) * FROM said ORDER BY source, key, weight DESC, tie DESC)"
 """What counts of everything that was said."""
 
-_BEGIN = text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+_BEGIN = (text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"), text(trimmed.HOLD))
 _TABLES = (
     text("""
     CREATE TEMP TABLE said (
         source text, key text, state text, weight bigint, tie text, parent text, last bool
     ) ON COMMIT DROP"""),
     text("CREATE TEMP TABLE dead (durable text, key text) ON COMMIT DROP"),
+    text("CREATE TEMP TABLE differing (line int, key text, said text, kept text) ON COMMIT DROP"),
 )
 _ANALYZE = text("ANALYZE said")
 
@@ -59,14 +61,15 @@ async def balance(
     """Compare a service's tables with what was said up to a cut that its durables have passed."""
     async with database.begin() as connection:
         await begin(connection)
+        await connection.execute(trimmed.SAY)
         await load(connection, streams, sources, {}, cut)
         await _load_dead(connection, streams, {line for each in lines for line in each.durables})
-        found = [await _differences(connection, line) for line in lines]
+        differing = [await _note_differences(connection, *each) for each in enumerate(lines)]
         counts = [await _counts(connection, line) for line in lines]
-        if any(found):
+        found: list[set[Difference]] = [set() for _ in lines]
+        if any(differing):
             await load(connection, streams, sources, cut, await streams.cut())
-            later = [await _differences(connection, line) for line in lines]
-            found = [first & second for first, second in zip(found, later, strict=True)]
+            found = [await _lasting(connection, *each) for each in enumerate(lines)]
         told = zip(lines, found, counts, strict=True)
         return Books(lines=tuple(part for each in told for part in _told(*each)))
 
@@ -76,10 +79,9 @@ Counts = dict[str, tuple[int, int]]
 
 
 async def begin(connection: AsyncConnection) -> None:
-    """Begin to see the tables of one moment, with an empty table for what was said."""
-    await connection.execute(_BEGIN)
-    for table in _TABLES:
-        await connection.execute(table)
+    """Begin to see the tables of one moment, with nothing said yet; no event goes meanwhile."""
+    for statement in (*_BEGIN, *_TABLES):
+        await connection.execute(statement)
 
 
 async def load(
@@ -130,17 +132,32 @@ async def copy_rows(connection: AsyncConnection, table: str, rows: Sequence[tupl
         await driver.copy_records_to_table(table, records=rows)
 
 
-async def _differences(connection: AsyncConnection, line: Line) -> set[Difference]:
-    statement = text(f"""
+def _differences(line: Line) -> str:
+    return f"""
         WITH lost AS (SELECT DISTINCT key FROM dead WHERE durable = ANY(CAST(:durables AS text[])))
         SELECT key, stream.state AS said, tables.state AS kept
         FROM ({line.stream}) AS stream FULL JOIN ({line.tables}) AS tables USING (key)
         WHERE (stream.state IS NULL AND NOT tables.open)
            OR (stream.state IS NOT NULL AND stream.state IS DISTINCT FROM tables.state
                AND NOT (coalesce(tables.open, false) AND stream.state <> 'sent')
-               AND key NOT IN (SELECT key FROM lost))
-        LIMIT :at_most""")  # noqa: S608 - made of constants
-    found = await connection.execute(statement, {"durables": list(line.durables), "at_most": AT_MOST})
+               AND key NOT IN (SELECT key FROM lost))"""  # noqa: S608 - made of constants
+
+
+async def _note_differences(connection: AsyncConnection, number: int, line: Line) -> int:
+    """Note what differs at the cut, what came after it included; return how much that is."""
+    statement = f"INSERT INTO differing SELECT :line, key, said, kept FROM ({_differences(line)}) AS each"  # noqa: S608 - constants
+    noted = await connection.execute(text(statement), {"line": number, "durables": list(line.durables)})
+    return noted.rowcount
+
+
+async def _lasting(connection: AsyncConnection, number: int, line: Line) -> set[Difference]:
+    """Return what differs still, when what came after the cut is known."""
+    statement = f"""
+        SELECT key, said, kept FROM ({_differences(line)}) AS each
+        INTERSECT SELECT key, said, kept FROM differing WHERE line = :line LIMIT :at_most"""  # noqa: S608 - constants
+    found = await connection.execute(
+        text(statement), {"line": number, "durables": list(line.durables), "at_most": AT_MOST}
+    )
     return {(row.key, row.said, row.kept) for row in found}
 
 

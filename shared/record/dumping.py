@@ -12,15 +12,15 @@ import orjson
 SECONDS = 3600.0
 
 _TABLES = """
-    SELECT c.relname AS name,
+    SELECT CASE n.nspname WHEN 'public' THEN '' ELSE n.nspname || '.' END || c.relname AS name,
            array(SELECT quote_ident(a.attname) FROM pg_attribute a
                  WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''
                  ORDER BY a.attnum) AS columns,
            array(SELECT DISTINCT f.relname::text FROM pg_constraint k JOIN pg_class f ON f.oid = k.confrelid
                  WHERE k.conrelid = c.oid AND k.contype = 'f' AND k.confrelid <> c.oid) AS needs
-    FROM pg_class c
-    WHERE c.relnamespace = 'public'::regnamespace AND c.relkind = 'r' AND c.relname <> 'alembic_version'
-    ORDER BY c.relname"""
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE n.nspname IN ('public', 'trimmed') AND c.relkind = 'r' AND c.relname <> 'alembic_version'
+    ORDER BY n.nspname, c.relname"""
 
 
 class HoldsRows(Exception):
@@ -38,7 +38,7 @@ async def dump(url: str, folder: Path) -> int:
             rows = 0
             for table in tables:
                 status = await connection.copy_from_query(
-                    f"SELECT {', '.join(table['columns'])} FROM public.{table['name']}",  # noqa: S608 - names of tables
+                    f"SELECT {', '.join(table['columns'])} FROM {_full(table['name'])}",  # noqa: S608 - names of tables
                     output=str(folder / f"{table['name']}.copy"), format="binary",
                 )  # fmt: skip
                 rows += int(status.split()[-1])
@@ -60,9 +60,11 @@ async def empty(url: str) -> None:
     connection = await asyncpg.connect(url, timeout=10)
     try:
         for table in await connection.fetch(_TABLES):
-            if await connection.fetchval(f"SELECT EXISTS (SELECT FROM public.{table['name']})"):  # noqa: S608 - names of tables
+            if await connection.fetchval(f"SELECT EXISTS (SELECT FROM {_full(table['name'])})"):  # noqa: S608 - names of tables
                 raise HoldsRows(table["name"])
-        await connection.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+        await connection.execute(
+            "DROP SCHEMA IF EXISTS trimmed CASCADE; DROP SCHEMA public CASCADE; CREATE SCHEMA public"
+        )
     finally:
         await connection.close()
 
@@ -76,15 +78,21 @@ async def load(url: str, folder: Path) -> int:
         async with connection.transaction():
             for table in told["tables"]:
                 # What migrations put there is in the dump, as it was.
-                await connection.execute(f"DELETE FROM public.{table['name']}")  # noqa: S608 - a table's name
+                schema, name = _full(table["name"]).split(".")
+                await connection.execute(f"DELETE FROM {schema}.{name}")  # noqa: S608 - a table's name
                 status = await connection.copy_to_table(
-                    table["name"], source=str(folder / f"{table['name']}.copy"), schema_name="public",
+                    name, source=str(folder / f"{table['name']}.copy"), schema_name=schema,
                     columns=[name.strip('"') for name in table["columns"]], format="binary",
                 )  # fmt: skip
                 rows += int(status.split()[-1])
     finally:
         await connection.close()
     return rows
+
+
+def _full(name: str) -> str:
+    """Return a table's name with its schema: those of `public` are told without it."""
+    return name if "." in name else f"public.{name}"
 
 
 def _in_order(found: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

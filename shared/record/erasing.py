@@ -16,7 +16,7 @@ from shared.bus.envelope import BY_NAME
 from shared.events import RecipientForgotten
 from shared.ids import user_of_telegram
 from shared.record.redacting import redacted
-from shared.record.saying import fields_of
+from shared.record.saying import fields_of, update_key
 
 _NUMBERS = ("id", "telegram_id", "chat_id", "telegram_chat_id", "new_chat_id", "user_id")
 """Fields that may hold a person's number at Telegram."""
@@ -66,11 +66,38 @@ async def erase(bus: Bus, somebody: Somebody) -> dict[str, int]:
             # Notes go before the presses that they are found by.
             found = await _notes(bus, {stored.event_key for stored in found}, cut[stream]) + found
         for stored in found:
-            if (rest := _rest(stored)) is not None:
-                await bus.streams.store_again(stored, rest, f"forgotten {stored.sequence}")
-            await bus.streams.erase(stream, stored.sequence)
+            await _replace(bus, stream, stored, _rest(stored))
+        if stream == "UPDATES":
+            # What was done with an update means nothing before the update: it comes behind it again.
+            for stored in await _handled(bus, found, cut[stream]):
+                await _replace(bus, stream, stored, stored.payload)
         erased[stream] = len(found)
     return erased
+
+
+async def erase_notes(bus: Bus, presses: Collection[UUID]) -> int:
+    """Erase what was noted about somebody's presses, which may be trimmed; return how many notes it was."""
+    found = await _notes(bus, {str(press) for press in presses}, (await bus.streams.cut())["CLICKS"])
+    found = [stored for stored in found if (rest := _rest(stored)) is not None and rest != stored.payload]
+    for stored in found:
+        await _replace(bus, "CLICKS", stored, _rest(stored))
+    return len(found)
+
+
+async def _replace(bus: Bus, stream: str, stored: Stored, rest: bytes | None) -> None:
+    if rest is not None:
+        await bus.streams.store_again(stored, rest, f"forgotten {stored.sequence}")
+    await bus.streams.erase(stream, stored.sequence)
+
+
+async def _handled(bus: Bus, updates: Collection[Stored], up_to: int) -> list[Stored]:
+    """Return what was done with updates."""
+    keys = {update_key(stored, fields_of(stored.payload)) for stored in updates}
+    return [
+        stored
+        async for stored in bus.streams.read("UPDATES", "handled.>", up_to=up_to)
+        if update_key(stored, fields_of(stored.payload)) in keys
+    ]
 
 
 async def _notes(bus: Bus, presses: Collection[str], up_to: int) -> list[Stored]:

@@ -3,7 +3,7 @@
 Nothing is sent, nothing consumed, and the service works on. The new tables are fed up to the head of the
 streams; then writers are held off for the moment that it takes to feed the rest, compare and swap. Whatever
 a writer had committed before is in the streams by then, and whatever he writes afterwards goes into the new
-tables: no event falls between.
+tables: no event falls between. They begin with what trimmed events have left.
 """
 
 import asyncio
@@ -18,6 +18,7 @@ from shared.database import Database
 from shared.record.books import names_of
 from shared.record.feeding import Feeding, Progress, Projecting
 from shared.record.shadow import SCHEMA, Compared, Shadow
+from shared.record.trimmed import held
 
 NEARLY = 200
 """So few events are fed while writers wait."""
@@ -65,12 +66,13 @@ async def rebuild(
 
     Without `swap` it only compares. Raises Busy, or WouldLose unless `lose`: then nothing has changed.
     """
-    async with _alone(url) as connection, _beside(url) as beside:
+    async with _alone(url) as connection, held(url), _beside(url) as beside:
         made = projecting(beside)
         shadow = Shadow(connection, made.tables, made.bulky)
         await shadow.create()
         try:
-            feeding = Feeding(streams, made, await _dead(streams, made))
+            await shadow.begin_with_trimmed()
+            feeding = Feeding(streams, made, await deaths(streams, made))
             await feeding.up_to(await streams.cut(), progress)
             await shadow.complete()
             for _ in range(ROUNDS):
@@ -104,7 +106,7 @@ async def _swap(
     raise Busy("its tables are in use without a pause")
 
 
-async def _dead(streams: Streams, made: Projecting) -> Mapping[str, Mapping[str, int]]:
+async def deaths(streams: Streams, made: Projecting) -> Mapping[str, Mapping[str, int]]:
     """Return the events that died, and in which of their lives: the tables lack them until the next one."""
     cut = await streams.cut()
     dead: dict[str, dict[str, int]] = {feed.durable: {} for feed in made.feeds}

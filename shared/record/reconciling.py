@@ -18,7 +18,12 @@ from shared.record.saying import Source, named
 
 AT_ONCE = 200
 _KEPT = text("CREATE TEMP TABLE kept (key text, ref text) ON COMMIT DROP")
-_MISSING = text("SELECT key, ref FROM kept WHERE key NOT IN (SELECT key FROM said) ORDER BY ref, key")
+# What is trimmed is not lost.
+_MISSING = text("""
+    SELECT key, ref FROM kept
+    WHERE NOT EXISTS (SELECT FROM said WHERE said.key = kept.key)
+      AND NOT EXISTS (SELECT FROM trimmed.told WHERE told.id = CAST(kept.key AS uuid))
+    ORDER BY ref, key""")
 
 
 @dataclass(frozen=True)
@@ -26,7 +31,8 @@ class Copies:
     """A table that knows what a stream has said.
 
     `rows` is a SELECT; of each row `keys` tells the ids of its events, each with the row's own key. `events`
-    makes the events of rows, as far as the rows still know enough.
+    makes the events of rows, as far as the rows still know enough. Those of a row are told together where
+    one means nothing before the other: `in_order`.
     """
 
     stream: str
@@ -34,6 +40,7 @@ class Copies:
     rows: Executable
     keys: Callable[[RowMapping], Iterable[tuple[str, str]]]
     events: Callable[[AsyncConnection, Sequence[str]], Awaitable[Sequence[Event]]]
+    in_order: bool = False
 
 
 @dataclass(frozen=True)
@@ -71,7 +78,8 @@ async def _reconcile(
         for event in found:
             # The broker may still remember the id of what it has lost.
             await bus.publish(event, again=f"after {cut[copies.stream]}", seconds=30)
-    return Reconciled(service, copies.stream, copies.subjects, len(lost), len(found), tuple(sorted(lost)[:3]))
+    told = sum(str(event.id) in lost for event in found)
+    return Reconciled(service, copies.stream, copies.subjects, len(lost), told, tuple(sorted(lost)[:3]))
 
 
 async def _keep(connection: AsyncConnection, copies: Copies) -> None:
@@ -91,5 +99,5 @@ async def _events(connection: AsyncConnection, copies: Copies, lost: dict[str, s
     found: list[Event] = []
     for start in range(0, len(refs), AT_ONCE):
         made = await copies.events(connection, refs[start : start + AT_ONCE])
-        found.extend(event for event in made if str(event.id) in lost)
+        found.extend(event for event in made if copies.in_order or str(event.id) in lost)
     return found

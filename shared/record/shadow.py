@@ -73,6 +73,14 @@ class Shadow:
             if table not in self._bulky:
                 await self._index(table, unique=False)
 
+    async def begin_with_trimmed(self) -> None:
+        """Copy into the tables what trimmed events have left."""
+        for table in self._tables:
+            columns = ", ".join(await columns_of(self._connection, table))
+            await self._connection.execute(
+                f"INSERT INTO {SCHEMA}.{table} ({columns}) SELECT {columns} FROM trimmed.{table}"  # noqa: S608 - names of our own
+            )
+
     async def complete(self) -> None:
         """Make the other indexes, which is quicker afterwards, and let the planner know."""
         for table in self._tables:

@@ -8,6 +8,7 @@ from uuid import UUID
 
 import orjson
 from sqlalchemy import RowMapping, select, tuple_
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.clicks.store.questions import POSTS, SERIES, SUMS
 from services.clicks.store.statements import (
@@ -26,6 +27,7 @@ from shared.database import Database
 from shared.events import ButtonClicked, ClickAnnotated, PromoPosted, PromoRef, RecipientForgotten
 from shared.queries import ClicksPoint, ClickView, PostClicks, PromoClicks
 from shared.record.forgetting import add_forgotten
+from shared.record.trimmed import look_into_trimmed
 
 Place = tuple[datetime, UUID]
 """Where a page ends: the time and the id of its last row."""
@@ -97,13 +99,11 @@ class Clicks:
                 await connection.execute(ANNOTATE_PRESSES, {"click_ids": list(set(fresh))})
 
     async def forget(self, forgotten: RecipientForgotten) -> None:
-        """Make somebody's presses nobody's, those that are still to come from before included."""
-        about = {"user_id": forgotten.user_id, "at": forgotten.at}
+        """Make somebody's presses nobody's, trimmed ones too, and those still to come from before."""
         async with self._database.begin() as connection:
-            await connection.execute(LOCK_FOR_OTHERS)
-            await add_forgotten(connection, forgotten)
-            await connection.execute(FORGET_ANNOTATIONS, about)
-            await connection.execute(FORGET_PRESSES, about)
+            await _forget(connection, forgotten)
+            await look_into_trimmed(connection)
+            await _forget(connection, forgotten)
 
     async def newest(
         self,
@@ -182,6 +182,14 @@ class Clicks:
             ClicksPoint.model_validate({"start": start, **row})
             for start, row in zip(starts, rows, strict=True)
         ]
+
+
+async def _forget(connection: AsyncConnection, forgotten: RecipientForgotten) -> None:
+    about = {"user_id": forgotten.user_id, "at": forgotten.at}
+    await connection.execute(LOCK_FOR_OTHERS)
+    await add_forgotten(connection, forgotten)
+    await connection.execute(FORGET_ANNOTATIONS, about)
+    await connection.execute(FORGET_PRESSES, about)
 
 
 def _view(row: RowMapping) -> ClickView:

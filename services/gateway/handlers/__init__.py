@@ -4,11 +4,14 @@ from services.gateway.handlers.announcing import Announcer
 from services.gateway.handlers.broadcasting import Broadcaster, campaign_changed
 from services.gateway.handlers.chats import tell_of_chat
 from services.gateway.handlers.events import button_clicked, recipient_forgotten, update_received
-from services.gateway.handlers.projecting import projecting
+from services.gateway.handlers.projecting import KEEPING, projecting
+from services.gateway.handlers.trimming import Trimmer
 
 __all__ = [
+    "KEEPING",
     "Announcer",
     "Broadcaster",
+    "Trimmer",
     "button_clicked",
     "campaign_changed",
     "projecting",

@@ -4,11 +4,13 @@ from collections.abc import Sequence
 
 from services.gateway.domain.updates import written_in
 from services.gateway.handlers.events import line_of, lines_of
-from services.gateway.store import Broadcasts, UpdateLog
+from services.gateway.store import Broadcasts, UpdateLog, books
+from services.gateway.store.copies import COPIES
 from shared.bus import on, on_batch
 from shared.database import Database
 from shared.events import ButtonClicked, CampaignChanged, RecipientForgotten, UpdateHandled, UpdateReceived
 from shared.record.feeding import Feed, Projecting
+from shared.record.keeping import Keeping
 
 
 def projecting(database: Database) -> Projecting:
@@ -33,3 +35,6 @@ def projecting(database: Database) -> Projecting:
         ),
         finish=lambda: log.forget_like("public.telegram_webhooks"),
     )
+
+
+KEEPING = Keeping(books.SOURCES, COPIES, projecting)

@@ -52,6 +52,7 @@ async def _events(connection: AsyncConnection, refs: Sequence[str]) -> list[Even
 
 
 COPIES = (
-    Copies("UPDATES", ("updates.>",), _UPDATES, _received, _events),
+    # What was done with an update means nothing before the update.
+    Copies("UPDATES", ("updates.>",), _UPDATES, _received, _events, in_order=True),
     Copies("UPDATES", ("handled.>",), _HANDLED, _handled, _events),
 )

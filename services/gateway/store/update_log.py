@@ -8,10 +8,12 @@ from uuid import UUID
 
 from pydantic_core import to_json
 from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.database import Database
 from shared.events import RecipientForgotten, UpdateHandled
 from shared.record.forgetting import add_forgotten
+from shared.record.trimmed import look_into_trimmed
 
 Status = Literal["received", "handled", "ignored", "refused", "failed", "expired"]
 
@@ -51,13 +53,16 @@ _SETTLE = text("""
 _COUNT = text("""
     SELECT status, count(*) AS updates FROM telegram_webhooks WHERE received_at >= :since GROUP BY status""")
 
-_PURGE = text("""
-    UPDATE telegram_webhooks SET text = NULL, update = NULL
+_PURGE, _PURGE_TRIMMED = (
+    text(f"""
+    UPDATE {table} SET text = NULL, update = NULL
     WHERE (bot_id, update_id) IN (
-        SELECT bot_id, update_id FROM telegram_webhooks
+        SELECT bot_id, update_id FROM {table}
         WHERE (text IS NOT NULL OR update IS NOT NULL) AND received_at < :before
         ORDER BY received_at LIMIT 10000
-    )""")
+    )""")  # noqa: S608 - names of tables
+    for table in ("telegram_webhooks", "trimmed.telegram_webhooks")
+)
 
 _FORGET_USER = text("""
     UPDATE telegram_webhooks
@@ -147,15 +152,26 @@ class UpdateLog:
         return {row["status"]: row["updates"] for row in rows}
 
     async def forget(self, forgotten: RecipientForgotten) -> None:
-        """Make somebody's updates nobody's, those that are still to come from before included."""
+        """Make somebody's updates nobody's, trimmed ones too, and those still to come from before."""
         async with self._database.begin() as connection:
-            await add_forgotten(connection, forgotten)
-            await connection.execute(_FORGET_USER, {"user_id": forgotten.user_id, "at": forgotten.at})
+            await _forget(connection, forgotten)
+            await look_into_trimmed(connection)
+            await _forget(connection, forgotten)
 
     async def forget_like(self, table: str) -> None:
         """Forget what people wrote as far back as another update log has forgotten it."""
         await self._database.execute(text(_FORGET_LIKE.format(table=table)))
 
     async def purge_texts(self, before: datetime) -> int:
-        """Forget what people wrote before a time, up to 10,000 lines; return how many."""
-        return await self._database.execute(_PURGE, before=before)
+        """Forget what people wrote before a time, up to 10,000 lines; return how many.
+
+        What trimmed updates said comes after the log itself: it has to know as much.
+        """
+        return await self._database.execute(_PURGE, before=before) or await self._database.execute(
+            _PURGE_TRIMMED, before=before
+        )
+
+
+async def _forget(connection: AsyncConnection, forgotten: RecipientForgotten) -> None:
+    await add_forgotten(connection, forgotten)
+    await connection.execute(_FORGET_USER, {"user_id": forgotten.user_id, "at": forgotten.at})

@@ -9,9 +9,11 @@ from services.senders.handlers.events import (
     promo_cancelled,
     promo_due,
 )
+from services.senders.handlers.retelling import KEEPING
 from services.senders.handlers.rounds import Rounds
 
 __all__ = [
+    "KEEPING",
     "Announcer",
     "Desk",
     "Publish",

@@ -8,9 +8,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.senders.domain.requests import Request
 from services.senders.handlers.announcing import outcome_of
+from services.senders.store import books
 from services.senders.store.statements import OUTCOMES_OF
 from services.senders.store.tables import messages
 from shared.events import Event, Lane, MessageRequested, State, outcome_id
+from shared.record.keeping import Keeping
 from shared.record.reconciling import Copies
 from shared.record.redacting import NO_WORDS, NOBODY
 
@@ -62,3 +64,5 @@ COPIES = (
         _outcomes,
     ),
 )
+
+KEEPING = Keeping(books.SOURCES, COPIES)

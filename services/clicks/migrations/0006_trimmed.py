@@ -1,0 +1,18 @@
+"""What is left of events that are trimmed from the streams."""
+
+from alembic import op
+
+from shared.migrations import create_trimmed, drop_trimmed
+
+revision = "0006"
+down_revision = "0005"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    create_trimmed(op, "posts", "marketing_clicks", "click_annotations", "forgotten_users")
+
+
+def downgrade() -> None:
+    drop_trimmed(op)

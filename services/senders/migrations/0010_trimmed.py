@@ -1,0 +1,18 @@
+"""What is left of events that are trimmed from the streams."""
+
+from alembic import op
+
+from shared.migrations import create_trimmed, drop_trimmed
+
+revision = "0010"
+down_revision = "0009"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    create_trimmed(op)
+
+
+def downgrade() -> None:
+    drop_trimmed(op)
