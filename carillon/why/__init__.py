@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -21,6 +21,7 @@ from carillon.why.streams import of_streams
 from carillon.why.tables import of_clicks, of_gateway, of_scheduler, of_senders
 from carillon.why.wanted import NoId, Wanted, read
 from shared.database import Database
+from shared.record.trimmed import cuts
 
 LOOKS = 4
 """How often is looked again for what was named by what was found: cause, message, delivery, press."""
@@ -49,20 +50,34 @@ def command(which: IdArgument, stack: StackOption = None, json: JsonOption = Fal
     except NoId:
         fail(f"'{which}' is no id that anything could have: see `carillon why --help`")
     try:
-        nodes = grown(asyncio.run(_gather(System.find(stack), wanted)))
+        steps, before = asyncio.run(_gather(System.find(stack), wanted))
     except (OSError, asyncpg.PostgresError, SQLAlchemyError) as error:
         fail(f"a database of this system cannot be used ({type(error).__name__})", code=1)
+    nodes = grown(steps)
     if not nodes:
-        fail(f"nothing is known of {which}", code=1)
+        trimmed = f"; {_said_of(before)}" if before else ""
+        fail(f"nothing is known of {which}{trimmed}", code=1)
     if json:
-        print_json({"id": which, "story": [node.view() for node in nodes]})
+        print_json({"id": which, "trimmed_before": before, "story": [node.view() for node in nodes]})
         return
     for node in nodes:
         _print(_tree(node))
+    # What is younger than every cut is told whole.
+    if any(step.at < at for step in steps for at in before.values()):
+        console.print(f"Tables tell what streams do not any more: {_said_of(before)}.", style="dim")
 
 
-async def _gather(system: System, wanted: Wanted) -> list[Step]:
-    """Return every step, each once, in its latest form."""
+def _said_of(before: Mapping[str, datetime]) -> str:
+    moments = [f"{stream} before {_minute(at)}" for stream, at in before.items()]
+    return f"trimmed are {', '.join(moments)}"
+
+
+def _minute(at: datetime) -> str:
+    return at.astimezone(UTC).strftime("%Y-%m-%d %H:%MZ")
+
+
+async def _gather(system: System, wanted: Wanted) -> tuple[list[Step], dict[str, datetime]]:
+    """Return every step, each once, in its latest form; and until when the streams are trimmed."""
     steps: dict[str, Step] = {}
     async with AsyncExitStack() as opened:
         bus = await opened.enter_async_context(system.bus())
@@ -71,6 +86,7 @@ async def _gather(system: System, wanted: Wanted) -> list[Step]:
             for name in SERVICES
         }
         cut = await bus.streams.cut()
+        before = {name: each.before for name, each in (await cuts(databases["gateway"])).items()}
         for _ in range(LOOKS):
             for name, database in databases.items():
                 async for step in TABLES[name](database, wanted):
@@ -81,7 +97,7 @@ async def _gather(system: System, wanted: Wanted) -> list[Step]:
             # Only what the streams named for the first time can be behind more steps.
             if wanted.size == known:
                 break
-    return _caused(steps)
+    return _caused(steps), before
 
 
 def _caused(steps: dict[str, Step]) -> list[Step]:

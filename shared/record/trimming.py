@@ -86,7 +86,7 @@ async def plan(bus: Bus, ages: Ages, now: datetime) -> Plan:
 
 async def _part(bus: Bus, stream: str, limit: datetime | None, last: int, held: dict[str, int]) -> Part:
     first = await bus.trims.first(stream)
-    old = await bus.trims.older_than(stream, limit, last=last) if limit else 0
+    old = await bus.trims.older_than(stream, limit, last=last) if limit else first - 1
     cut = min([old, *held.values()])
     part = Part(stream, first, cut, held_by=tuple(sorted(name for name, at in held.items() if at < old)))
     if part.events:

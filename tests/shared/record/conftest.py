@@ -5,12 +5,14 @@ from datetime import UTC, datetime
 
 import pytest
 
+from carillon.system import SERVICES, System
 from services.clicks.store import Clicks
 from shared.bus import Bus
 from shared.database import Database
 from shared.events import ButtonClicked, Person, click_id
 from tests.conftest import FreshDatabase
 from tests.servers import AnyNats
+from tests.shared.record.world import World
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 Press = Callable[[int], ButtonClicked]
@@ -28,6 +30,13 @@ async def database(fresh_database: FreshDatabase) -> AsyncIterator[Database]:
     """An empty database of clicks."""
     async with Database.open(await fresh_database("clicks")) as opened:
         yield opened
+
+
+@pytest.fixture
+async def world(bus: Bus, prepared_nats: AnyNats, fresh_database: FreshDatabase) -> World:
+    """A broker and the databases of all four services."""
+    urls = {service: await fresh_database(service) for service in SERVICES}
+    return World(bus, System(nats_url=prepared_nats.url, database_urls=urls))
 
 
 @pytest.fixture
