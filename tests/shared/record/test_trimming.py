@@ -106,7 +106,7 @@ async def test_nothing_goes_while_something_is_unaccounted_for(world: World, pre
     async with world.connect("clicks") as clicks:
         await clicks.execute("DELETE FROM marketing_clicks WHERE id = $1", press(1).id)
 
-    with pytest.raises(Unbalanced, match="^clicks$"):
+    with pytest.raises(Unbalanced, match="clicks"):
         await world.trim()
 
     assert await world.bus.streams.count("CLICKS") == before

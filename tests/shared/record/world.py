@@ -62,8 +62,8 @@ class World:
         until = slot + timedelta(hours=1)
         async with self.connect("scheduler") as scheduler, self.connect("senders") as senders:
             await scheduler.execute(
-                "INSERT INTO slots (schedule_id, slot, decided_at, bot, chat_ids, promo_id, payload, text, until,"
-                " announced_at) VALUES ($1, $2, $2, 'default', $3, 'premium', $4, 'Words', $5, $2)",
+                "INSERT INTO slots (schedule_id, slot, decided_at, bot, chat_ids, promo_id, payload, text,"
+                " until, announced_at) VALUES ($1, $2, $2, 'default', $3, 'premium', $4, 'Words', $5, $2)",
                 SCHEDULE, slot, [CHAT], payload, until,
             )  # fmt: skip
             await senders.execute(
@@ -71,8 +71,8 @@ class World:
                 message, until,
             )  # fmt: skip
             await senders.execute(
-                "INSERT INTO deliveries (id, message_id, channel, position, lane_rank, state, attempt, due_at)"
-                " VALUES ($1, $2, 'telegram', 0, 1, 'sent', 1, $3)",
+                "INSERT INTO deliveries (id, message_id, channel, position, lane_rank, state, attempt,"
+                " due_at) VALUES ($1, $2, 'telegram', 0, 1, 'sent', 1, $3)",
                 delivery, message, slot,
             )  # fmt: skip
         await self.tell(
@@ -82,9 +82,9 @@ class World:
             ),
             PromoPosted(
                 id=outcome_id(delivery, 1, "posted"), at=slot, message_id=message, delivery_id=delivery,
-                channel=Channel.TELEGRAM, lane=Lane.PROMO, attempt=1, type="promo", bot="default", chat_id=CHAT,
+                channel=Channel.TELEGRAM, lane=Lane.PROMO, attempt=1, type="promo", bot="default",
                 promo=PromoRef(schedule_id=SCHEDULE, slot=slot, promo_id="premium", payload=payload),
-                provider_message_id="1",
+                chat_id=CHAT, provider_message_id="1",
             ),
         )  # fmt: skip
 
@@ -146,7 +146,8 @@ def update(number: int, at: datetime) -> tuple[UpdateReceived, UpdateHandled]:
         "update_id": number,
         "message": {
             "message_id": number, "date": 1, "chat": {"id": person.telegram_id, "type": "private"},
-            "from": {"id": person.telegram_id, "is_bot": False, "first_name": "Ada"}, "text": f"Words {number}",
+            "from": {"id": person.telegram_id, "is_bot": False, "first_name": "Ada"},
+            "text": f"Words {number}",
         },
     }  # fmt: skip
     return (

@@ -4,8 +4,8 @@ from alembic import op
 
 from shared.migrations import create_trimmed, drop_trimmed
 
-revision = "0008"
-down_revision = "0007"
+revision = "0009"
+down_revision = "0008"
 branch_labels = None
 depends_on = None
 
