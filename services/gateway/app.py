@@ -91,16 +91,8 @@ async def app(settings: GatewaySettings, service: Service) -> AsyncIterator[None
             in_background(service, "menu", shown.settle),
             in_background(service, "broadcasting", handlers.Broadcaster(broadcasts, bus).run),
             in_background(service, "roles", shown.follow_roles),
-            in_background(service, "trimming", handlers.Trimmer(database, bus, settings.ages(), utc_now).run),
             in_background(service, "forgetting", lambda: forget(settings, update_log, idempotency)),
-            bus.answer(
-                answering(AuditGateway, lambda query: audit(query, database, bus.streams)),
-                answering(
-                    KeepGateway,
-                    lambda query: keep(settings.gateway_database_url, bus.streams, query, handlers.KEEPING),
-                ),
-                is_unavailable=is_unavailable,
-            ),
+            accounting(settings, bus, database, service),
             consuming(Attempts(database), bots, hands, announcer.wake),
             serve(
                 application(
@@ -120,6 +112,26 @@ async def app(settings: GatewaySettings, service: Service) -> AsyncIterator[None
             polling(settings, apis, intake, database, service),
         ):
             yield
+
+
+@asynccontextmanager
+async def accounting(
+    settings: GatewaySettings, bus: Bus, database: Database, service: Service
+) -> AsyncIterator[None]:
+    """Answer for the books until the context ends, and trim the streams of what they have noted."""
+    trimmer = handlers.Trimmer(database, bus, settings.ages(), utc_now)
+    async with (
+        bus.answer(
+            answering(AuditGateway, lambda query: audit(query, database, bus.streams)),
+            answering(
+                KeepGateway,
+                lambda query: keep(settings.gateway_database_url, bus.streams, query, handlers.KEEPING),
+            ),
+            is_unavailable=is_unavailable,
+        ),
+        in_background(service, "trimming", trimmer.run),
+    ):
+        yield
 
 
 def door(
