@@ -122,6 +122,7 @@ def summary(letter: DeadLetter) -> dict[str, Any]:
         "trace_id": letter.trace_id,
         "died_at": letter.died_at,
         "expired": letter.has_expired(datetime.now(UTC)),
+        "erased": letter.erased,
     }
 
 
@@ -143,29 +144,35 @@ async def _collect(system: System, which: Which) -> list[DeadLetter]:
         return [letter async for letter in letters_of(bus, which)]
 
 
-async def _apply(system: System, which: Which, action: str) -> list[DeadLetter]:
-    done: list[DeadLetter] = []
+async def _apply(system: System, which: Which, action: str) -> list[dict[str, Any]]:
+    done: list[dict[str, Any]] = []
+    erased: list[int] = []
     async with system.bus() as bus:
-        # All are read first: a replay that dies at once again must not be taken for one of them.
-        for letter in [letter async for letter in letters_of(bus, which)]:
+        # One by one: payloads may be large, and many. What dies again meanwhile is none of them.
+        async for letter in letters_of(bus, which):
             try:
-                await (
-                    bus.dead_letters.replay(letter)
-                    if action == "replay"
-                    else bus.dead_letters.discard(letter)
-                )
+                if action == "discard":
+                    await bus.dead_letters.discard(letter)
+                elif letter.erased:
+                    erased.append(letter.number)
+                    continue
+                else:
+                    await bus.dead_letters.replay(letter)
             except BusUnavailable as error:
                 fail(f"{len(done)} done, then the broker did not answer ({error}); run it again", code=1)
-            done.append(letter)
-    if which.numbers and (missing := set(which.numbers) - {letter.number for letter in done}):
+            done.append(summary(letter))
+    if erased:
+        named = ", ".join(map(str, erased[:20]))
+        fail(f"{len(done)} done; erased, and only to be discarded: dead letters {named}", code=1)
+    if which.numbers and (missing := set(which.numbers) - {letter["number"] for letter in done}):
         fail(f"{len(done)} done; there is no dead letter {', '.join(map(str, sorted(missing)))}", code=1)
     return done
 
 
-def _report(word: str, letters: list[DeadLetter], *, json: bool) -> None:
-    expired = sum(letter.has_expired(datetime.now(UTC)) for letter in letters)
+def _report(word: str, letters: list[dict[str, Any]], *, json: bool) -> None:
+    expired = sum(letter["expired"] for letter in letters)
     if json:
-        print_json({word: [summary(letter) for letter in letters], "expired": expired})
+        print_json({word: letters, "expired": expired})
         return
     console.print(f"{len(letters)} {word}.")
     if expired and word == "replayed":

@@ -6,7 +6,7 @@ those that somebody gave up, so that an audit can account for them.
 """
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -21,8 +21,10 @@ from shared import telemetry
 from shared.bus.envelope import EVENT, EVENT_ID, MSG_ID, REPLAY, Arrived
 from shared.bus.errors import TooLarge
 from shared.bus.publishing import Publisher
+from shared.bus.reaching import reaching
 
 STREAM = "DLQ"
+NO_MESSAGE = 10043
 REASON = "Carillon-Reason"
 ERROR = "Carillon-Error"
 DURABLE = "Carillon-Durable"
@@ -50,6 +52,8 @@ class DeadLetter:
     payload: bytes
     trace_id: str | None
     died_at: datetime | None
+    erased: bool = False
+    """Its payload was left in its own stream, and is not there any more: there is nothing to replay."""
 
     @property
     def event_id(self) -> UUID | None:
@@ -131,27 +135,36 @@ class DeadLetters:
         except TooLarge:
             await self._publisher.publish(subject, b"", {**headers, BODY_LEFT: "1"})
 
-    async def all(self, after: int = 0) -> AsyncIterator[DeadLetter]:
-        """Yield every open dead letter behind a number, oldest first."""
+    async def all(self, after: int = 0, up_to: int | None = None) -> AsyncIterator[DeadLetter]:
+        """Yield the open dead letters behind a number and up to another, oldest first.
+
+        Without `up_to` they are those that there are now: what is replayed meanwhile and dies again is none
+        of them. Like everything here it raises BusUnavailable when the broker does not answer.
+        """
+        if up_to is None:
+            up_to = await self.last()
         number = after + 1
-        while True:
-            try:
-                message = await self._stream.get_msg(STREAM, seq=number, subject="dlq.>", next=True)
-            except nats.js.errors.NotFoundError:
+        while number <= up_to:
+            message = await self._message(STREAM, seq=number, subject="dlq.>", next=True)
+            if message is None or (message.seq or 0) > up_to:
                 return
             yield await self._read(message)
             number = (message.seq or number) + 1
 
+    async def last(self) -> int:
+        """Return the number of the newest dead letter that there has been."""
+        with reaching():
+            return (await self._stream.stream_info(STREAM)).state.last_seq
+
     async def count(self) -> int:
         """Return how many open dead letters there are."""
-        return (await self._stream.stream_info(STREAM)).state.messages
+        with reaching():
+            return (await self._stream.stream_info(STREAM)).state.messages
 
     async def get(self, number: int) -> DeadLetter | None:
         """Return one dead letter, or None when it is not there (any more)."""
-        try:
-            return await self._read(await self._stream.get_msg(STREAM, seq=number))
-        except nats.js.errors.NotFoundError:
-            return None
+        message = await self._message(STREAM, seq=number)
+        return None if message is None else await self._read(message)
 
     async def replay(self, letter: DeadLetter) -> None:
         """Publish the event again under its own id, and remove the letter.
@@ -185,23 +198,30 @@ class DeadLetters:
 
     async def _remove(self, letter: DeadLetter) -> None:
         try:
-            await self._stream.delete_msg(STREAM, letter.number)
+            with reaching():
+                await self._stream.delete_msg(STREAM, letter.number)
         except nats.js.errors.NotFoundError:
             return
         except nats.js.errors.APIError as error:
-            if error.err_code != 10043:  # "no message found"
+            if error.err_code != NO_MESSAGE:
                 raise
 
+    async def _message(self, stream: str, **which: Any) -> RawStreamMsg | None:
+        try:
+            with reaching():
+                return await self._stream.get_msg(stream, **which)
+        except nats.js.errors.NotFoundError:
+            return None
+
     async def _read(self, message: RawStreamMsg) -> DeadLetter:
-        headers = message.headers or {}
         letter = DeadLetter.read(message.seq or 0, message, _utc(message.time))
-        if BODY_LEFT in headers:
-            stream, _, sequence = letter.origin.partition(":")
-            original = await self._stream.get_msg(stream, seq=int(sequence))
-            return DeadLetter.read(
-                message.seq or 0, RawStreamMsg(**{**vars(message), "data": original.data}), letter.died_at
-            )
-        return letter
+        if BODY_LEFT not in (message.headers or {}):
+            return letter
+        stream, _, sequence = letter.origin.partition(":")
+        original = await self._message(stream, seq=int(sequence))
+        if original is None:
+            return replace(letter, erased=True)
+        return replace(letter, payload=original.data or b"")
 
 
 def _number(text: str | None) -> int:

@@ -12,6 +12,7 @@ from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 from shared.bus.ahead import Ahead
 from shared.bus.envelope import EVENT, MSG_ID, Arrived
 from shared.bus.publishing import Publisher
+from shared.bus.reaching import reaching
 from shared.telemetry import TRACEPARENT
 from shared.topology import DURABLES, STREAMS, Durable
 
@@ -110,17 +111,22 @@ class Streams:
 
     async def cut(self) -> dict[str, int]:
         """Return the last sequence of every stream."""
-        return {stream.name: (await self._api.stream_info(stream.name)).state.last_seq for stream in STREAMS}
+        with reaching():
+            return {
+                stream.name: (await self._api.stream_info(stream.name)).state.last_seq for stream in STREAMS
+            }
 
     async def count(self, stream: str) -> int:
         """Return how many messages lie in a stream."""
-        return int((await self._api.stream_info(stream)).state.messages)
+        with reaching():
+            return int((await self._api.stream_info(stream)).state.messages)
 
     async def progress(self) -> list[Progress]:
         """Return how far every durable is."""
         found = []
         for each in DURABLES:
-            info = await self._api.consumer_info(each.stream, each.name)
+            with reaching():
+                info = await self._api.consumer_info(each.stream, each.name)
             floor = info.ack_floor.stream_seq if info.ack_floor else 0
             found.append(Progress(each, floor, (info.num_pending or 0) + (info.num_ack_pending or 0)))
         return found
@@ -155,9 +161,10 @@ class Streams:
         """
         while since <= up_to:
             reached = since
-            async for stored in self._stretch(stream, subjects, since, up_to, headers_only=headers_only):
-                reached = stored.sequence + 1
-                yield stored
+            with reaching():
+                async for stored in self._stretch(stream, subjects, since, up_to, headers_only=headers_only):
+                    reached = stored.sequence + 1
+                    yield stored
             if reached == since:
                 return
             since = reached

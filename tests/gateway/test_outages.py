@@ -19,9 +19,13 @@ async def test_the_broker_is_away(gateway: Any) -> None:
         gateway.call("POST", "/messages", json={"address": {"email": "a@b.c"}, "channel": "email",
                                                 "body": {"text": "x"}}),
         gateway.call("GET", "/promos"),
+        gateway.call("GET", "/dead-letters", role=KeyRole.OWNER),
+        gateway.call("DELETE", "/dead-letters/1", role=KeyRole.OWNER),
+        gateway.call("POST", "/dead-letters/replay", role=KeyRole.OWNER, json={"all": True}),
+        gateway.call("GET", "/audit", role=KeyRole.OWNER),
     ]  # fmt: skip
     answers = await asyncio.gather(*requests)
-    assert [status for status, _ in answers] == [503, 503, 503]
+    assert {status for status, _ in answers} == {503}
     assert asyncio.get_running_loop().time() - started < 30
     await gateway.nats.restart()
     async with asyncio.timeout(60):

@@ -1,7 +1,8 @@
 """Dead letters over the API: what could not be handled, seen, tried again, or given up."""
 
+from collections.abc import AsyncIterator
 from datetime import datetime
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from aiohttp import web
 from pydantic import BaseModel, Field, JsonValue, model_validator
@@ -19,7 +20,10 @@ Reason = Literal["unparsable", "failed", "crashed"]
 
 
 class DeadLetterView(BaseModel):
-    """A dead letter without what it says; `expired`: replayed, it would end as suppressed."""
+    """A dead letter without what it says; `expired`: replayed, it would end as suppressed.
+
+    `erased`: what it says is not there any more, and it cannot be replayed.
+    """
 
     number: int
     durable: str
@@ -34,6 +38,7 @@ class DeadLetterView(BaseModel):
     trace_id: str | None
     died_at: datetime | None
     expired: bool
+    erased: bool
 
     @classmethod
     def of(cls, letter: DeadLetter, now: datetime) -> Self:
@@ -66,12 +71,17 @@ class ListDeadLetters(Strict):
 
 
 class WhichDeadLetters(Strict):
-    """Which dead letters a command is about: some numbers, those of a durable or a reason, or all."""
+    """Which dead letters a command is about: some numbers, those of a durable or a reason, or all.
+
+    `cursor` goes on where the last answer ended, and up to what was there at the first call: what dies again
+    meanwhile is not taken twice.
+    """
 
     numbers: Annotated[tuple[Number, ...], Field(max_length=AT_ONCE)] = ()
     durable: Annotated[str, Field(min_length=1)] | None = None
     reason: Reason | None = None
     all: bool = False
+    cursor: Annotated[str, Field(pattern=r"^[0-9]{1,18}-[0-9]{1,18}$")] | None = None
 
     @model_validator(mode="after")
     def _some(self) -> Self:
@@ -89,11 +99,16 @@ class WhichDeadLetters(Strict):
 
 
 class DeadLettersDone(BaseModel):
-    """The letters that are no longer open, and those of them that had expired; with `more`, call again."""
+    """The letters that are no longer open, and those of them that had expired.
+
+    `erased` ones say nothing any more and were left as they are. With `more`, call again with `cursor`.
+    """
 
     numbers: tuple[int, ...]
     expired: tuple[int, ...]
+    erased: tuple[int, ...] = ()
     more: bool = False
+    cursor: str | None = None
 
 
 async def list_dead_letters(call: Call) -> web.Response:
@@ -115,31 +130,27 @@ async def get_dead_letter(call: Call) -> web.Response:
 async def replay_dead_letter(call: Call) -> web.Response:
     """Publish a dead letter again, under its own event id; an expired one ends as suppressed."""
     letter = await _letter(call)
+    if letter.erased:
+        raise Problem(409, "Erased", "what the dead letter says is not there any more; it can be discarded")
     await call.door.bus.dead_letters.replay(letter)
-    return answer(_done([letter], call.door.now()))
+    return answer(_done(letter, call.door.now()))
 
 
 async def discard_dead_letter(call: Call) -> web.Response:
     """Give a dead letter up for good; the audit accounts for it."""
     letter = await _letter(call)
     await call.door.bus.dead_letters.discard(letter)
-    return answer(_done([letter], call.door.now()))
+    return answer(_done(letter, call.door.now()))
 
 
 async def replay_dead_letters(call: Call) -> web.Response:
     """Publish dead letters again, up to 1,000 at a time; those that had expired end as suppressed."""
-    letters, more = await _meant(call)
-    for letter in letters:
-        await call.door.bus.dead_letters.replay(letter)
-    return answer(_done(letters, call.door.now(), more=more))
+    return answer(await _each(call, replays=True))
 
 
 async def discard_dead_letters(call: Call) -> web.Response:
     """Give dead letters up for good, up to 1,000 at a time."""
-    letters, more = await _meant(call)
-    for letter in letters:
-        await call.door.bus.dead_letters.discard(letter)
-    return answer(_done(letters, call.door.now(), more=more))
+    return answer(await _each(call, replays=False))
 
 
 async def _letter(call: Call) -> DeadLetter:
@@ -149,15 +160,43 @@ async def _letter(call: Call) -> DeadLetter:
     return letter
 
 
-async def _meant(call: Call) -> tuple[list[DeadLetter], bool]:
-    """Return the letters that a command is about, all read before the first dies again."""
-    which = await call.read(WhichDeadLetters)
-    found, more = await _some(call.door.bus.dead_letters, which, AT_ONCE)
-    missing = sorted(set(which.numbers) - {letter.number for letter in found})
+async def _each(call: Call, *, replays: bool) -> DeadLettersDone:
+    """Replay or discard what a command is about, one after the other: payloads may be large, and many."""
+    which, letters, now = await call.read(WhichDeadLetters), call.door.bus.dead_letters, call.door.now()
+    after, up_to = map(int, which.cursor.split("-")) if which.cursor else (0, await letters.last())
+    numbers: list[int] = []
+    expired: list[int] = []
+    erased: list[int] = []
+    cursor = None
+    async for letter in _named(letters, which) if which.numbers else letters.all(after, up_to):
+        if not which.means(letter):
+            continue
+        if len(numbers) + len(erased) == AT_ONCE:
+            cursor = f"{after}-{up_to}"
+            break
+        after = letter.number
+        if letter.erased and replays:
+            erased.append(after)
+            continue
+        await (letters.replay(letter) if replays else letters.discard(letter))
+        numbers.append(after)
+        expired += [after] if letter.has_expired(now) else []
+    return DeadLettersDone(
+        numbers=tuple(numbers), expired=tuple(expired), erased=tuple(erased), more=cursor is not None,
+        cursor=cursor,
+    )  # fmt: skip
+
+
+async def _named(letters: DeadLetters, which: WhichDeadLetters) -> AsyncIterator[DeadLetter]:
+    """Yield the letters of some numbers, once it is known that all are there."""
+    numbers = sorted(set(which.numbers))
+    missing = [number for number in numbers if await letters.get(number) is None]
     if missing and not (which.durable or which.reason):
         named = ", ".join(map(str, missing[:20]))
         raise invalid([{"field": "numbers", "message": f"there is no dead letter {named}"}])
-    return found, more
+    for number in numbers:
+        if (letter := await letters.get(number)) is not None:
+            yield letter
 
 
 async def _some(
@@ -173,11 +212,9 @@ async def _some(
     return found, False
 
 
-def _done(letters: list[DeadLetter], now: datetime, *, more: bool = False) -> DeadLettersDone:
-    expired: Any = (letter.number for letter in letters if letter.has_expired(now))
-    return DeadLettersDone(
-        numbers=tuple(letter.number for letter in letters), expired=tuple(expired), more=more
-    )
+def _done(letter: DeadLetter, now: datetime) -> DeadLettersDone:
+    expired = (letter.number,) if letter.has_expired(now) else ()
+    return DeadLettersDone(numbers=(letter.number,), expired=expired)
 
 
 ROUTES = (
@@ -186,7 +223,14 @@ ROUTES = (
     ),
     Route("GET", "/dead-letters/{number}", KeyRole.OWNER, get_dead_letter, {200: WholeDeadLetter}),
     Route("DELETE", "/dead-letters/{number}", KeyRole.OWNER, discard_dead_letter, {200: DeadLettersDone}),
-    Route("POST", "/dead-letters/{number}/replay", KeyRole.OWNER, replay_dead_letter, {200: DeadLettersDone}),
+    Route(
+        "POST",
+        "/dead-letters/{number}/replay",
+        KeyRole.OWNER,
+        replay_dead_letter,
+        {200: DeadLettersDone},
+        refuses=(409,),
+    ),
     Route(
         "POST",
         "/dead-letters/replay",

@@ -6,6 +6,8 @@ from shared.bus import DeadLetter
 from shared.markdown import Message
 
 MOST = 10
+MOST_REPLAYED = 2_000
+"""Of one command; what is left is listed, with the button to go on."""
 
 
 async def dlq(asked: Asked, hands: Hands) -> Message:
@@ -64,16 +66,22 @@ async def _replay(asked: Asked, hands: Hands, number: int) -> Message:
     letter = await hands.bus.dead_letters.get(number)
     if letter is None:
         return _gone(asked, number)
+    if letter.erased:
+        return _gone(asked, number)
     await hands.bus.dead_letters.replay(letter)
     return await _list(asked, hands, asked.say("dlq.replayed", n=1))
 
 
 async def _replay_all(asked: Asked, hands: Hands) -> Message:
-    # All are read first: a replay that dies at once again must not be taken for one of them.
-    letters = [letter async for letter in hands.bus.dead_letters.all()]
-    for letter in letters:
-        await hands.bus.dead_letters.replay(letter)
-    return await _list(asked, hands, asked.say("dlq.replayed", n=len(letters)))
+    replayed = 0
+    async for letter in hands.bus.dead_letters.all():
+        # What has died since the command was given is none of it, also when the command is handled again.
+        if replayed == MOST_REPLAYED or (letter.died_at is not None and letter.died_at > asked.update.at):
+            break
+        if not letter.erased:
+            await hands.bus.dead_letters.replay(letter)
+            replayed += 1
+    return await _list(asked, hands, asked.say("dlq.replayed", n=replayed))
 
 
 def _gone(asked: Asked, number: int) -> Message:
