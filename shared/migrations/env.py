@@ -2,6 +2,7 @@
 
 import asyncio
 import importlib
+import time
 
 from alembic import context
 from sqlalchemy import Connection, text
@@ -12,13 +13,17 @@ from shared.database import driver_url
 
 _LOCK = 7_216_094_511
 """The advisory lock of migrations, in each database."""
+_ASK_SECONDS = 0.1
 
 
 def _run(connection: Connection, service: str) -> None:
     store = importlib.import_module(f"services.{service}.store")
     # Replicas that start together migrate one after the other. The lock is the session's: Alembic
-    # may commit between revisions.
-    connection.execute(text("SELECT pg_advisory_lock(:lock)"), {"lock": _LOCK})
+    # may commit between revisions. It is asked for again and again: a statement that waits for it would keep
+    # an index from being built beside it, and that would keep the lock.
+    while not connection.execute(text("SELECT pg_try_advisory_lock(:lock)"), {"lock": _LOCK}).scalar():
+        connection.commit()
+        time.sleep(_ASK_SECONDS)
     connection.commit()
     context.configure(connection=connection, target_metadata=store.metadata, compare_server_default=False)
     with context.begin_transaction():

@@ -70,6 +70,21 @@ async def test_an_own_order_is_for_messages_without_one(house: Any) -> None:
     ]
 
 
+async def test_quiet_hours_hold_at_an_address_too(house: Any) -> None:
+    """A campaign that names an address itself waits for the quiet time of whoever it is known to be of."""
+    await house.recipient(email=ANN, telegram_chat_id=42, quiet_hours=quiet_now())
+    mail, chat = Address(email=ANN.upper()), Address(telegram_chat_id=42)
+    assert await send(house, Channel.EMAIL, address=mail) == [("email", "pending", "quiet_hours")]
+    assert await send(house, Channel.TELEGRAM, address=chat) == [("telegram", "pending", "quiet_hours")]
+    somebody = await house.recipient(telegram_chat_id=43)
+    waits = await send(house, Channel.TELEGRAM, user_id=somebody, address=chat)
+    assert waits == [("telegram", "pending", "quiet_hours")]
+    alert = await send(house, Channel.TELEGRAM, address=chat, lane=Lane.TRANSACTIONAL)
+    assert alert == [("telegram", "sent", None)]
+    free = await send(house, Channel.EMAIL, address=Address(email="bob@example.org"))
+    assert free == [("email", "sent", None)]
+
+
 async def test_campaigns_wait_for_the_end_of_a_quiet_time(house: Any) -> None:
     """A campaign's message is due at the end of the quiet time, or expires; an alert goes out at once.
 

@@ -9,6 +9,7 @@ from sqlalchemy import text
 
 from services.senders import api
 from services.senders.handlers import Rounds
+from services.senders.store import erasing
 from shared.bus import Refusal
 from shared.events import Address, Channel, Lane, RecipientChanged, RecipientForgotten
 from shared.ids import user_of_telegram
@@ -52,6 +53,7 @@ async def sweep(house: Any) -> None:
     """Let the rounds do what they do every second, and every ten minutes."""
     rounds = Rounds(house.desk, house.campaigns, house.desk.announcer)
     await rounds._untold()
+    await rounds._forget()
     await rounds._tidy()
 
 
@@ -193,3 +195,15 @@ async def test_somebody_who_was_only_written_to_is_forgotten_too(house: Any) -> 
 
     assert [event.user_id for event in house.of(RecipientForgotten)] == [stranger]
     assert await leftovers(house, "sesame") == set()
+
+
+async def test_addresses_are_found_without_a_search(house: Any) -> None:
+    """Whatever is to be forgotten by an address is found by indexes, in the ledger and in lists."""
+    known = {"user_ids": [uuid4()], "emails": ["x"], "chat_ids": [5], "nobody": uuid4()}
+    for statement in (erasing._OF_ADDRESSES, erasing._LOCK_LISTS, erasing._STRIP_LISTS):
+        needed = {name: known[name] for name in statement.compile().params}
+        async with house.database.begin() as connection:
+            await connection.execute(text("SET LOCAL enable_seqscan = off"))
+            plan = (await connection.execute(text(f"EXPLAIN {statement}"), needed)).scalars().all()
+        for table in ("messages", "campaign_recipients"):
+            assert f"Seq Scan on {table}" not in "".join(plan)

@@ -69,10 +69,11 @@ async def reach(
     found = await recipients.find(request.user_id) if request.user_id else None
     recipient = found or Recipient()
     if request.lane is Lane.CAMPAIGN:
-        if recipient.opted_out or await _opted_out(delivery, recipients):
+        concerned = [recipient, *await _at_home(delivery, recipients)]
+        if any(each.opted_out for each in concerned):
             return Unreachable("opted_out", chain_goes_on=False)
-        if recipient.quiet_hours and (until := quiet_until(recipient.quiet_hours, now, recipient.time_zone)):
-            return Quiet(until)
+        if ends := [end for each in concerned if (end := _quiet_end(each, now))]:
+            return Quiet(max(ends))
     if delivery.channel in recipient.muted and not _is_direct(delivery):
         return Unreachable("muted")
     match delivery.channel:
@@ -84,10 +85,16 @@ async def reach(
             return await _browsers(recipient, recipients)
 
 
-async def _opted_out(delivery: Delivery, recipients: Recipients) -> bool:
-    """Say whether an address that a campaign names itself is that of somebody who has opted out."""
+async def _at_home(delivery: Delivery, recipients: Recipients) -> Sequence[Recipient]:
+    """Return whose the addresses are that a campaign names itself: their wishes hold there too."""
     address = delivery.request.address
-    return address is not None and await recipients.opted_out_at(address.email, address.telegram_chat_id)
+    return await recipients.living_at(address.email, address.telegram_chat_id) if address else ()
+
+
+def _quiet_end(recipient: Recipient, now: datetime) -> datetime | None:
+    """Return until when somebody is not to be disturbed, or None."""
+    hours = recipient.quiet_hours
+    return quiet_until(hours, now, recipient.time_zone) if hours else None
 
 
 def _is_direct(delivery: Delivery) -> bool:

@@ -63,6 +63,7 @@ class Rounds:
                 ("campaigns", self._expand, DUE_SECONDS),
                 ("lists", self._list, 0.0),
                 ("moves", self._move, MOVE_SECONDS),
+                ("forgotten", self._forget, SLOW_SECONDS),
             )
         ]
         try:
@@ -135,6 +136,9 @@ class Rounds:
         await self._announcer.forgotten()
         await self._announcer.chats()
         await self._announcer.migrations()
+
+    async def _forget(self) -> None:
+        """Look for the addresses of whoever is forgotten; nobody waits for it."""
         while await self._desk.recipients.sweep(nobody=uuid4()):
             await asyncio.sleep(0)
 

@@ -8,7 +8,8 @@ from services.senders.store.governor import Governor
 from services.senders.store.ledger import Ledger
 from services.senders.store.linking import AlreadyLinked
 from services.senders.store.lists import NotADraft, TooMany
-from services.senders.store.recipients import Recipients, quiet_hours
+from services.senders.store.recipients import Recipients
+from services.senders.store.suppressions import quiet_hours
 from services.senders.store.tables import metadata
 
 __all__ = [

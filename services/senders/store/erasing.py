@@ -55,9 +55,15 @@ CANCEL = text(f"WITH cancelled AS ({_CANCEL}) {_NOTE}")
 _OF_USERS = text("SELECT id FROM messages WHERE user_id = ANY(CAST(:user_ids AS uuid[])) FOR NO KEY UPDATE")
 _OF_ADDRESSES = text("""
     SELECT id FROM messages
-    WHERE lane <> 'promo'
-      AND (lower(request -> 'address' ->> 'email') = ANY(CAST(:emails AS text[]))
-           OR CAST(request -> 'address' ->> 'telegram_chat_id' AS bigint) = ANY(CAST(:chat_ids AS bigint[])))
+    WHERE lane <> 'promo' AND id IN (
+        SELECT id FROM messages
+        WHERE request -> 'address' ->> 'email' IS NOT NULL
+          AND lower(request -> 'address' ->> 'email') = ANY(CAST(:emails AS text[]))
+        UNION ALL
+        SELECT id FROM messages
+        WHERE request -> 'address' ->> 'telegram_chat_id' IS NOT NULL
+          AND CAST(request -> 'address' ->> 'telegram_chat_id' AS bigint)
+              = ANY(CAST(:chat_ids AS bigint[])))
     FOR NO KEY UPDATE""")
 _STRIP_MESSAGES = text("""
     UPDATE messages SET user_id = :nobody,
@@ -72,18 +78,23 @@ _STRIP_DELIVERIES = text("""
 _STRIP_HISTORY = text("""
     UPDATE delivery_history h SET provider_message_id = NULL FROM deliveries d
     WHERE d.id = h.delivery_id AND d.channel = 'push' AND d.message_id = ANY(CAST(:message_ids AS uuid[]))""")
-# A list's sum goes along, so that the list can still be seen to be whole.
 _LISTED = """
-    user_id = ANY(CAST(:user_ids AS uuid[])) OR lower(address ->> 'email') = ANY(CAST(:emails AS text[]))
-    OR CAST(address ->> 'telegram_chat_id' AS bigint) = ANY(CAST(:chat_ids AS bigint[]))"""
+    SELECT campaign_id, position FROM campaign_recipients WHERE user_id = ANY(CAST(:user_ids AS uuid[]))
+    UNION
+    SELECT campaign_id, position FROM campaign_recipients
+    WHERE address ->> 'email' IS NOT NULL AND lower(address ->> 'email') = ANY(CAST(:emails AS text[]))
+    UNION
+    SELECT campaign_id, position FROM campaign_recipients
+    WHERE address ->> 'telegram_chat_id' IS NOT NULL
+      AND CAST(address ->> 'telegram_chat_id' AS bigint) = ANY(CAST(:chat_ids AS bigint[]))"""
 _LOCK_LISTS = text(f"""
-    SELECT id FROM campaigns WHERE id IN (SELECT campaign_id FROM campaign_recipients WHERE {_LISTED})
+    SELECT id FROM campaigns WHERE id IN (SELECT campaign_id FROM ({_LISTED}) AS listed)
     ORDER BY id FOR UPDATE""")  # noqa: S608 - a constant
 # A list's sum follows its entries, so that what is left of the list can still be believed.
 _STRIP_LISTS = text(f"""
     WITH theirs AS (
         SELECT campaign_id AS campaign, position AS place, CAST({DIGEST} AS numeric) AS was
-        FROM campaign_recipients WHERE {_LISTED}),
+        FROM campaign_recipients JOIN ({_LISTED}) AS listed USING (campaign_id, position)),
     stripped AS (
         UPDATE campaign_recipients
         SET key = gen_random_uuid(), user_id = :nobody, address = NULL, variables = '{{}}'

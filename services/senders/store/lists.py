@@ -20,11 +20,14 @@ DIGEST = """
     CAST(CAST('x' || encode(substring(sha256(convert_to(
         jsonb_build_array(position, user_id, address, variables)::text, 'UTF8')) FROM 1 FOR 8), 'hex')
         AS bit(64)) AS bigint)"""
+# Both ids of a linked person are one recipient.
 _APPEND = text(f"""
     WITH given AS (
-        SELECT * FROM unnest(CAST(:lines AS int[]), CAST(:keys AS uuid[]), CAST(:user_ids AS uuid[]),
-                             CAST(:addresses AS text[]), CAST(:variables AS text[]))
-               AS item(line, key, user_id, address, variables)),
+        SELECT line, coalesce(known.linked_to, item.key) AS key, item.user_id, address, variables
+        FROM unnest(CAST(:lines AS int[]), CAST(:keys AS uuid[]), CAST(:user_ids AS uuid[]),
+                    CAST(:addresses AS text[]), CAST(:variables AS text[]))
+             AS item(line, key, user_id, address, variables)
+        LEFT JOIN recipients known ON known.user_id = item.user_id),
     once AS (SELECT DISTINCT ON (key) * FROM given ORDER BY key, line),
     news AS (
         SELECT o.*, row_number() OVER (ORDER BY line) - 1 + :intended AS position FROM once o

@@ -31,7 +31,8 @@ _BEGIN_DUE = text("""
            ended_at = CASE WHEN expires_at <= now() THEN now() END,
            started_at = CASE WHEN expires_at <= now() THEN NULL ELSE now() END,
            running_since = CASE WHEN expires_at <= now() THEN NULL ELSE now() END
-    WHERE status = 'scheduled' AND scheduled_at <= now()""")
+    WHERE id IN (SELECT id FROM campaigns WHERE status = 'scheduled' AND scheduled_at <= now()
+                 ORDER BY id FOR NO KEY UPDATE)""")
 _STOPPED_CLOCK = """
     active_seconds = active_seconds
         + coalesce(CAST(extract(epoch FROM now() - running_since) AS float8), 0), running_since = NULL"""
@@ -83,7 +84,9 @@ _FOLD = text("""
     told_again AS (
         UPDATE campaigns SET version = version + 1
         WHERE status IN ('done', 'cancelled', 'failed')
-          AND id IN (SELECT campaign_id FROM changes WHERE change <> 0))
+          AND id IN (SELECT id FROM campaigns
+                     WHERE id IN (SELECT campaign_id FROM changes WHERE change <> 0)
+                     ORDER BY id FOR NO KEY UPDATE))
     INSERT INTO campaign_sums AS known (campaign_id, state, messages)
     SELECT campaign_id, state, change FROM changes ORDER BY campaign_id, state
     ON CONFLICT (campaign_id, state) DO UPDATE SET messages = known.messages + excluded.messages""")
@@ -95,14 +98,16 @@ _END = text(f"""
                NOT c.listing AND c.expanded = c.intended AS out,
                sums.pending = 0 AND c.expires_at <= now() AS late
         FROM campaigns c CROSS JOIN LATERAL ({SUMS}) AS sums WHERE c.status = 'running'),
-    over AS (
+    over AS MATERIALIZED (
         SELECT id, reached = 0 AND (failed > 0 OR NOT out OR length = 0) AS nobody,
                CASE WHEN NOT out THEN 'expired' WHEN length = 0 THEN 'empty'
                     WHEN reached = 0 AND failed > 0 THEN 'nobody_reached' END AS reason
         FROM running WHERE out AND ended >= length OR late AND NOT out)
     UPDATE campaigns SET version = version + 1, ended_at = now(), {_STOPPED_CLOCK}, reason = over.reason,
            status = CASE WHEN over.nobody THEN 'failed' ELSE 'done' END
-    FROM over WHERE campaigns.id = over.id AND campaigns.status = 'running'""")  # noqa: S608 - constants
+    FROM over WHERE campaigns.id = over.id AND campaigns.status = 'running'
+      AND campaigns.id IN (SELECT id FROM campaigns WHERE id IN (SELECT id FROM over)
+                           ORDER BY id FOR NO KEY UPDATE)""")  # noqa: S608 - constants
 
 
 class Moves(Lists):

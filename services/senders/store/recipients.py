@@ -14,9 +14,9 @@ from services.senders.store.chats import Chats
 from services.senders.store.directory import FIRST_VERSION, ITSELF, alone, is_forgotten_since, is_new, who_is
 from services.senders.store.erasing import Erasing
 from services.senders.store.linking import Linking
-from services.senders.store.suppressions import LIFT_UNSUBSCRIBED, Suppressions, spellings
+from services.senders.store.suppressions import LIFT_UNSUBSCRIBED, Suppressions, quiet_hours, spellings
 from shared.database import Database
-from shared.events import Channel, PushSubscription, QuietHours
+from shared.events import Channel, PushSubscription
 from shared.gathering import Lookup
 from shared.queries import ListRecipients, PutRecipient, RecipientView
 
@@ -163,13 +163,6 @@ def _parameters(command: PutRecipient) -> dict[str, Any]:
         **dict(zip(_QUIET, (quiet.start, quiet.end, quiet.zone) if quiet else (None,) * 3, strict=True)),
         "clear": sorted(cleared),
     }
-
-
-def quiet_hours(row: Mapping[Any, Any]) -> QuietHours | None:
-    """Return the quiet hours in a recipient's row."""
-    if row["quiet_start"] is None or row["quiet_end"] is None:
-        return None
-    return QuietHours(start=row["quiet_start"], end=row["quiet_end"], zone=row["quiet_zone"])
 
 
 def _view(row: Mapping[Any, Any], subscriptions: Sequence[PushSubscription]) -> RecipientView:

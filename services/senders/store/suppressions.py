@@ -1,15 +1,17 @@
 """Addresses that nothing is sent to, and why."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import RowMapping, text
 
+from services.senders.domain.requests import Recipient
 from services.senders.store.directory import Directory, is_new
 from shared.database import Database
-from shared.events import Channel
+from shared.events import Channel, QuietHours
 from shared.gathering import Lookup
 from shared.queries import AddSuppression, LiftSuppression, TellBounce, UnsubscribeRecipient
 
@@ -49,14 +51,16 @@ _OPT_OUT = text("""
     UPDATE recipients SET opted_out = true, version = version + (NOT opted_out)::int,
            updated_at = CASE WHEN opted_out THEN updated_at ELSE now() END
     WHERE user_id = :user_id RETURNING email""")
-_OPTED_OUT = text("""
-    SELECT place
+# Of whom an address is; only who wishes something is asked for.
+_AT_HOME = text("""
+    SELECT place, r.opted_out, r.quiet_start, r.quiet_end, r.quiet_zone, r.time_zone
     FROM unnest(CAST(:emails AS text[]), CAST(:chat_ids AS bigint[])) WITH ORDINALITY
          AS asked(email, chat_id, place)
-    WHERE EXISTS (SELECT 1 FROM recipients
-                  WHERE opted_out AND linked_to IS NULL AND lower(email) = asked.email)
-       OR EXISTS (SELECT 1 FROM recipients
-                  WHERE opted_out AND linked_to IS NULL AND telegram_chat_id = asked.chat_id)""")
+    CROSS JOIN LATERAL (
+        SELECT * FROM recipients WHERE lower(email) = asked.email
+        UNION ALL
+        SELECT * FROM recipients WHERE telegram_chat_id = asked.chat_id) AS r
+    WHERE r.linked_to IS NULL AND (r.opted_out OR r.quiet_start IS NOT NULL)""")
 
 
 class Suppressions(Directory):
@@ -66,7 +70,7 @@ class Suppressions(Directory):
         super().__init__(database)
         asked = ("channels", "addresses", "hashes", "campaigns")
         self._suppressing = Lookup("suppression", database, _SUPPRESSED, *asked)
-        self._opting_out = Lookup("opt-out", database, _OPTED_OUT, "emails", "chat_ids")
+        self._at_home = Lookup("wishes", database, _AT_HOME, "emails", "chat_ids")
 
     async def suppress(self, channel: Channel, address: str, reason: str, origin: str = "provider") -> bool:
         """Put an address on the suppression list; return whether it is new there."""
@@ -81,9 +85,13 @@ class Suppressions(Directory):
         row = await self._suppressing.row(channel, plain, hashed, is_campaign)
         return None if row is None else str(row["reason"])
 
-    async def opted_out_at(self, email: str | None, chat_id: int | None) -> bool:
-        """Say whether anybody at these addresses has opted out."""
-        return await self._opting_out.row(email and email.casefold(), chat_id) is not None
+    async def living_at(self, email: str | None, chat_id: int | None) -> list[Recipient]:
+        """Return what those at these addresses wish who have opted out, or have quiet hours."""
+        rows = await self._at_home.rows(email and email.casefold(), chat_id)
+        return [
+            Recipient(opted_out=row["opted_out"], time_zone=row["time_zone"], quiet_hours=quiet_hours(row))
+            for row in rows
+        ]
 
     async def list_suppressions(
         self,
@@ -133,6 +141,13 @@ class Suppressions(Directory):
                 entry = {"channel": Channel.EMAIL, "address": address, "origin": "unsubscribe"}
                 await connection.execute(SUPPRESS, entry | {"reason": "opted_out"})
             return True
+
+
+def quiet_hours(row: Mapping[Any, Any]) -> QuietHours | None:
+    """Return the quiet hours in a recipient's row."""
+    if row["quiet_start"] is None or row["quiet_end"] is None:
+        return None
+    return QuietHours(start=row["quiet_start"], end=row["quiet_end"], zone=row["quiet_zone"])
 
 
 def spellings(channel: Channel, address: str) -> list[str]:

@@ -166,6 +166,16 @@ messages = Table(
     CheckConstraint("lane IN ('transactional', 'promo', 'campaign')", name="messages_lane"),
     Index("messages_campaign", "campaign_id", postgresql_where=text("campaign_id IS NOT NULL")),
     Index("messages_user", "user_id", postgresql_where=text("user_id IS NOT NULL")),
+    Index(
+        "messages_email",
+        text("lower((request -> 'address') ->> 'email')"),
+        postgresql_where=text("request -> 'address' ->> 'email' IS NOT NULL"),
+    ),
+    Index(
+        "messages_telegram_chat",
+        text("((request -> 'address') ->> 'telegram_chat_id')::bigint"),
+        postgresql_where=text("request -> 'address' ->> 'telegram_chat_id' IS NOT NULL"),
+    ),
 )
 
 deliveries = Table(
@@ -285,6 +295,17 @@ campaign_recipients = Table(
     Column("address", JSONB),
     Column("variables", JSONB, nullable=False),
     Index("campaign_recipients_key", "campaign_id", "key", unique=True),
+    Index("campaign_recipients_user", "user_id", postgresql_where=text("user_id IS NOT NULL")),
+    Index(
+        "campaign_recipients_email",
+        text("lower(address ->> 'email')"),
+        postgresql_where=text("address ->> 'email' IS NOT NULL"),
+    ),
+    Index(
+        "campaign_recipients_telegram_chat",
+        text("CAST(address ->> 'telegram_chat_id' AS bigint)"),
+        postgresql_where=text("address ->> 'telegram_chat_id' IS NOT NULL"),
+    ),
 )
 
 campaign_parts = Table(

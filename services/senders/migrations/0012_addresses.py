@@ -1,0 +1,37 @@
+"""Whoever is forgotten is found in the ledger and in lists without a search."""
+
+from alembic import op
+
+revision = "0012"
+down_revision = "0011"
+branch_labels = None
+depends_on = None
+
+_EMAIL, _CHAT = "->> 'email'", "->> 'telegram_chat_id'"
+_INDEXES = {
+    "messages_email": ("messages", f"lower(request -> 'address' {_EMAIL})", f"request -> 'address' {_EMAIL}"),
+    "messages_telegram_chat": (
+        "messages", f"CAST(request -> 'address' {_CHAT} AS bigint)", f"request -> 'address' {_CHAT}"
+    ),
+    "campaign_recipients_user": ("campaign_recipients", "user_id", "user_id"),
+    "campaign_recipients_email": ("campaign_recipients", f"lower(address {_EMAIL})", f"address {_EMAIL}"),
+    "campaign_recipients_telegram_chat": (
+        "campaign_recipients", f"CAST(address {_CHAT} AS bigint)", f"address {_CHAT}"
+    ),
+}  # fmt: skip
+
+
+def upgrade() -> None:
+    # The tables are large and in use: nobody waits meanwhile. What was broken off is begun anew.
+    with op.get_context().autocommit_block():
+        for name, (table, expression, known) in _INDEXES.items():
+            op.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {name}")
+            op.execute(
+                f"CREATE INDEX CONCURRENTLY {name} ON {table} (({expression})) WHERE {known} IS NOT NULL"
+            )
+
+
+def downgrade() -> None:
+    with op.get_context().autocommit_block():
+        for name in _INDEXES:
+            op.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {name}")
