@@ -9,19 +9,21 @@ Likewise the metadata of a press is its own with those of all its annotations ov
 
 from sqlalchemy import text
 
-_PROMO_OF_PRESS = """
+_PROMO_OF_DELIVERY = """
+(SELECT posts.promo_id FROM posts
+ WHERE posts.delivery_id = press.delivery_id AND coalesce(posts.payload, press.payload) = press.payload
+ ORDER BY posts.posted_at, posts.id LIMIT 1)
+"""
+_PROMO_OF_PAYLOAD = """
 coalesce(
-    (SELECT posts.promo_id FROM posts
-     WHERE posts.delivery_id = press.delivery_id AND coalesce(posts.payload, press.payload) = press.payload
-     ORDER BY posts.posted_at, posts.id LIMIT 1),
     (SELECT posts.promo_id FROM posts
      WHERE posts.payload = press.payload AND posts.posted_at <= press.clicked_at
      ORDER BY posts.posted_at DESC, posts.id DESC LIMIT 1),
     (SELECT posts.promo_id FROM posts
      WHERE posts.payload = press.payload
-     ORDER BY posts.posted_at, posts.id LIMIT 1),
-    nullif(press.payload, ''))
+     ORDER BY posts.posted_at, posts.id LIMIT 1))
 """
+_PROMO_OF_PRESS = f"coalesce({_PROMO_OF_DELIVERY}, {_PROMO_OF_PAYLOAD}, nullif(press.payload, ''))"
 
 _NOTES_OF_PRESS = """
 (SELECT jsonb_object_agg(note.key, note.value ORDER BY annotation.at, annotation.id)
@@ -36,9 +38,13 @@ _PROJECTION_LOCK = "hashtext('clicks in ' || current_schema())"
 LOCK_FOR_PRESSES = text(f"SELECT pg_advisory_xact_lock_shared({_PROJECTION_LOCK})")
 LOCK_FOR_OTHERS = text(f"SELECT pg_advisory_xact_lock({_PROJECTION_LOCK})")
 
-# In the order of ids, so that two batches with the same presses cannot wait for each other.
+_NONE = "'00000000-0000-0000-0000-000000000000'::uuid"
+"""What stands for no delivery where only equals are found quickly."""
+
+# In the order of ids, so that two batches with the same presses cannot wait for each other. What presses have
+# in common is looked up once: the promo of their delivery, and whether their payload was ever posted.
 ADD_PRESSES = text(f"""
-WITH press AS (
+WITH press AS MATERIALIZED (
     SELECT * FROM unnest(
         CAST(:ids AS uuid[]), CAST(:user_ids AS uuid[]), CAST(:cta_texts AS text[]),
         CAST(:chat_ids AS bigint[]), CAST(:message_ids AS bigint[]), CAST(:sources AS text[]),
@@ -48,25 +54,43 @@ WITH press AS (
     ) AS press (id, user_id, cta_text, chat_id, message_id, source, metadata, clicked_at, bot, payload,
                 delivery_id, bot_id, update_id, telegram_id)
 ),
+shown AS MATERIALIZED (
+    SELECT DISTINCT delivery_id, payload FROM press
+),
+known AS MATERIALIZED (
+    SELECT press.delivery_id, press.payload, {_PROMO_OF_DELIVERY} AS promo_id,
+           EXISTS (SELECT FROM posts WHERE posts.payload = press.payload) AS was_posted
+    FROM shown AS press
+),
+notes AS MATERIALIZED (
+    SELECT press.id, {_NOTES_OF_PRESS} AS metadata
+    FROM press WHERE EXISTS (SELECT FROM click_annotations WHERE click_id = press.id)
+),
 stored AS (
     INSERT INTO marketing_clicks (id, user_id, promo_id, cta_text, chat_id, message_id, source, metadata,
                                   clicked_at, bot, payload, delivery_id, bot_id, update_id, telegram_id)
-    SELECT id, CASE WHEN f.user_id IS NULL THEN press.user_id END, {_PROMO_OF_PRESS}, cta_text,
-           CASE WHEN f.user_id IS NULL OR chat_id < 0 THEN chat_id END, message_id, source,
-           coalesce(nullif(coalesce(CAST(metadata AS jsonb), '{{}}') || coalesce({_NOTES_OF_PRESS}, '{{}}'),
-                           '{{}}'),
-                    CAST(metadata AS jsonb)),
-           clicked_at, bot, payload, delivery_id, bot_id, update_id,
+    SELECT press.id, CASE WHEN f.user_id IS NULL THEN press.user_id END,
+           CASE WHEN known.promo_id IS NOT NULL THEN known.promo_id
+                WHEN known.was_posted THEN {_PROMO_OF_PAYLOAD}
+                ELSE nullif(press.payload, '') END,
+           cta_text, CASE WHEN f.user_id IS NULL OR chat_id < 0 THEN chat_id END, message_id, source,
+           coalesce(CAST(press.metadata AS jsonb) || notes.metadata, CAST(press.metadata AS jsonb),
+                    notes.metadata),
+           clicked_at, bot, press.payload, press.delivery_id, bot_id, update_id,
            CASE WHEN f.user_id IS NULL THEN telegram_id END
     FROM press
+    JOIN known ON known.payload = press.payload
+              AND coalesce(known.delivery_id, {_NONE}) = coalesce(press.delivery_id, {_NONE})
+    LEFT JOIN notes ON notes.id = press.id
     LEFT JOIN forgotten_users AS f ON f.user_id = press.user_id AND press.clicked_at <= f.forgotten_at
-    ORDER BY id
-    ON CONFLICT (id) DO NOTHING
+    ORDER BY press.id
+    ON CONFLICT DO NOTHING
     RETURNING promo_id
+),
+new AS (
+    SELECT promo_id, count(*) AS presses FROM stored GROUP BY promo_id
 )
-SELECT promo_id, EXISTS (SELECT FROM posts WHERE posts.promo_id = stored.promo_id) AS posted,
-       count(*) AS presses
-FROM stored GROUP BY promo_id
+SELECT promo_id, EXISTS (SELECT FROM posts WHERE posts.promo_id = new.promo_id) AS posted, presses FROM new
 """)  # noqa: S608 - the only things put into it are the expressions above
 
 ADD_POSTS = text("""
