@@ -46,10 +46,9 @@ def projecting(database: Database) -> Projecting:
 
     return Projecting(
         tables=("posts", "marketing_clicks", "click_annotations", "forgotten_users"),
-        bulky=("marketing_clicks",),
         feeds=(
             Feed("clicks_posts", (on_batch(PromoPosted, clicks.add_posts),)),
-            Feed("clicks_presses", (on_batch(ButtonClicked, pressed),)),
+            Feed("clicks_presses", (on_batch(ButtonClicked, pressed),), fills="marketing_clicks"),
             Feed("clicks_annotations", (on_batch(ClickAnnotated, clicks.add_annotations),)),
             Feed("clicks_forgotten", (on(RecipientForgotten, lambda told, _: clicks.forget(told)),)),
         ),

@@ -68,11 +68,12 @@ async def rebuild(
     """
     async with _alone(url) as connection, held(url), _beside(url) as beside:
         made = projecting(beside)
-        shadow = Shadow(connection, made.tables, made.bulky)
+        filled = [feed.fills for feed in made.feeds if feed.fills]
+        shadow = Shadow(connection, made.tables, made.bulky, filled)
         await shadow.create()
         try:
             await shadow.begin_with_trimmed()
-            feeding = Feeding(streams, made, await deaths(streams, made))
+            feeding = Feeding(streams, made, await deaths(streams, made), shadow.make_indexes)
             await feeding.up_to(await streams.cut(), progress)
             await shadow.complete()
             for _ in range(ROUNDS):

@@ -14,6 +14,8 @@ _OLD = "replaced"
 LOCK_MILLISECONDS = 500
 """Below the server's deadlock time-out: whoever waits for one of the tables meanwhile is never the victim."""
 
+INDEX_MEMORY = "256MB"
+
 _INDEXES = """
     SELECT c.relname AS name, pg_get_indexdef(i.indexrelid) AS definition, con.contype::text AS kind,
            pg_get_constraintdef(con.oid) AS constraint_definition, i.indisunique AS is_unique
@@ -25,6 +27,9 @@ _KEY = """
     SELECT a.attname FROM pg_index i
     JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY(i.indkey)
     WHERE i.indrelid = ('public.' || $1)::regclass AND i.indisprimary ORDER BY a.attnum"""
+_SAME_KEY = """
+    DELETE FROM {table} WHERE ctid IN (
+        SELECT unnest((array_agg(ctid ORDER BY ctid))[2:]) FROM {table} GROUP BY {key} HAVING count(*) > 1)"""
 _COLUMNS = """
     SELECT attname FROM pg_attribute
     WHERE attrelid = ('public.' || $1)::regclass AND attnum > 0 AND NOT attisdropped ORDER BY attnum"""
@@ -55,13 +60,23 @@ class Compared:
 class Shadow:
     """New tables of a database, over a connection that belongs to it."""
 
-    def __init__(self, connection: asyncpg.Connection, tables: Sequence[str], bulky: Sequence[str]) -> None:
+    def __init__(
+        self,
+        connection: asyncpg.Connection,
+        tables: Sequence[str],
+        bulky: Sequence[str] = (),
+        filled: Sequence[str] = (),
+    ) -> None:
         self._connection = connection
         self._tables = tables
         self._bulky = bulky
+        self._filled = filled
 
     async def create(self) -> None:
-        """Make the tables; the bulky ones with nothing but what makes their rows unique."""
+        """Make the tables; the bulky ones with nothing but what makes their rows unique.
+
+        Those that are to be filled have no index, until `make_indexes` is called.
+        """
         await self.drop()
         await self._connection.execute(f"CREATE SCHEMA {SCHEMA}")
         for table in self._tables:
@@ -69,6 +84,8 @@ class Shadow:
                 f"CREATE TABLE {SCHEMA}.{table} (LIKE public.{table} INCLUDING DEFAULTS INCLUDING CONSTRAINTS"
                 " INCLUDING GENERATED INCLUDING IDENTITY INCLUDING STORAGE INCLUDING COMMENTS)"
             )
+            if table in self._filled:
+                continue
             await self._index(table, unique=True)
             if table not in self._bulky:
                 await self._index(table, unique=False)
@@ -80,6 +97,19 @@ class Shadow:
             await self._connection.execute(
                 f"INSERT INTO {SCHEMA}.{table} ({columns}) SELECT {columns} FROM trimmed.{table}"  # noqa: S608 - names of our own
             )
+
+    async def make_indexes(self, table: str) -> None:
+        """Make the indexes of a table that is filled; of rows with the same key one stays."""
+        key = await self._key(table)
+        await self._connection.execute(f"SET maintenance_work_mem = '{INDEX_MEMORY}'")
+        try:
+            await self._index(table, unique=True)
+        except asyncpg.UniqueViolationError:
+            # An event that was told again, which is rare.
+            statement = _SAME_KEY.format(table=f"{SCHEMA}.{table}", key=key)
+            await self._connection.execute(statement, timeout=600)
+            await self._index(table, unique=True)
+        await self._index(table, unique=False)
 
     async def complete(self) -> None:
         """Make the other indexes, which is quicker afterwards, and let the planner know."""
@@ -127,6 +157,9 @@ class Shadow:
                 statement = row["definition"].replace(f" ON public.{table} ", f" ON {SCHEMA}.{table} ", 1)
             await self._connection.execute(statement, timeout=600)
 
+    async def _key(self, table: str) -> str:
+        return ", ".join(row["attname"] for row in await self._connection.fetch(_KEY, table))
+
     async def _compare(self, table: str) -> Compared:
         sums = [
             await self._connection.fetchrow(f"{_CHECKSUM} FROM {schema}.{table} AS each", timeout=600)
@@ -135,7 +168,7 @@ class Shadow:
         old, new = sums
         if old == new:
             return Compared(table, old["rows"], new["rows"])
-        key = ", ".join(row["attname"] for row in await self._connection.fetch(_KEY, table))
+        key = await self._key(table)
         first = key.partition(",")[0]
         row = await self._connection.fetchrow(
             f"""SELECT count(*) FILTER (WHERE old.{first} IS NULL) AS added,

@@ -42,13 +42,14 @@ def post(promo_id: str, press: ButtonClicked) -> PromoPosted:
 async def test_tables_become_what_the_streams_say_while_others_write(
     bus: Bus, fresh_database: FreshDatabase, press: Press
 ) -> None:
-    """Rows that are missing or wrong are put right, none that is written meanwhile is lost; shape stays."""
+    """Rows missing, wrong or told twice are put right, none written meanwhile is lost; shape stays."""
     url = await fresh_database("clicks")
     async with Database.open(url) as database:
         clicks = Clicks(database)
         known = [press(number) for number in range(50)]
         await bus.publish(post("premium_signals", known[0]))
         await asyncio.gather(*(bus.publish(each) for each in known))
+        await bus.publish(known[0], again="told twice")
         await clicks.add_posts([post("premium_signals", known[0])])
         await clicks.add_presses(known)
         await database.execute(
