@@ -22,7 +22,7 @@ WaitOption = Annotated[
     float, typer.Option("--wait", help="Seconds to wait for every consumer to pass the cut.", min=0)
 ]
 
-_DIRECT: dict[str, Callable[[Any, Database, Streams], Awaitable[Books]]] = {
+DIRECT: dict[str, Callable[[Any, Database, Streams], Awaitable[Books]]] = {
     "clicks": clicks.audit,
     "gateway": audit_gateway,
     "scheduler": scheduler.audit,
@@ -69,7 +69,7 @@ async def ask_books(system: System, bus: Bus, question: Query[Books]) -> Books:
         if question.service not in system.database_urls:
             raise
     async with Database.open(system.database_url(question.service), pool_size=1) as database:
-        return await _DIRECT[question.service](question, database, bus.streams)
+        return await DIRECT[question.service](question, database, bus.streams)
 
 
 async def _audit(system: System, wait: float) -> Audit:

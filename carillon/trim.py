@@ -101,12 +101,12 @@ async def _trim(system: System, ages: Ages, *, dry_run: bool, quiet: bool) -> Pl
             return await trim(
                 bus, ages, now,
                 books=lambda question: ask_books(system, bus, question),
-                keep=lambda question: _keep(system, bus, question),
+                keep=lambda question: ask_to_keep(system, bus, question),
                 progress=lambda events: bar.update(task, advance=events),
             )  # fmt: skip
 
 
-async def _keep(system: System, bus: Bus, question: Keep) -> Kept:
+async def ask_to_keep(system: System, bus: Bus, question: Keep) -> Kept:
     """Have a service write down what it needs; where it is stopped it is done in its stead."""
     try:
         return await bus.ask(question, timeout=KEEP_SECONDS)

@@ -11,6 +11,7 @@ from shared.bus.errors import BusUnavailable, NoAnswer, NobodyThere, Refusal, Re
 from shared.bus.reading import Progress, Stored, Streams
 from shared.bus.records import AttemptsRecord, Begun
 from shared.bus.routes import BatchRoute, Receipt, Route, on, on_batch, on_dead_letter
+from shared.bus.trimming import as_unavailable
 
 __all__ = [
     "Answering",
@@ -32,6 +33,7 @@ __all__ = [
     "Streams",
     "TooLarge",
     "answering",
+    "as_unavailable",
     "on",
     "on_batch",
     "on_dead_letter",

@@ -1,6 +1,8 @@
 """Trimming streams: how far one may be trimmed by age, what dead letters still need of it, and doing it."""
 
 from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,6 +17,15 @@ from shared.bus.reading import Streams
 
 SECONDS = 60.0
 ANY = ">"
+
+
+@contextmanager
+def as_unavailable() -> Iterator[None]:
+    """Make one error of all that the broker may answer instead of what it was asked."""
+    try:
+        yield
+    except nats.errors.Error as error:
+        raise BusUnavailable(f"the broker did not do it ({type(error).__name__})") from None
 
 
 class Trims:

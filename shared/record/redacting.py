@@ -51,7 +51,12 @@ def _outcome(event: Outcome) -> Outcome:
 
 
 def _update(event: UpdateReceived) -> UpdateReceived:
-    return event.model_copy(update={"update": {"update_id": event.update_id, event.kind: {}}})
+    return event.model_copy(update={"update": emptied(event)})
+
+
+def emptied(event: UpdateReceived) -> dict[str, Any]:
+    """Return all that may stay of an update itself."""
+    return {"update_id": event.update_id, event.kind: {}}
 
 
 def counted(metadata: Mapping[str, Any] | None) -> dict[str, Any] | None:

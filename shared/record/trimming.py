@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from shared.bus import Bus
+from shared.bus import Bus, as_unavailable
 from shared.failpoints import passing
 from shared.queries import KeepClicks, KeepGateway, KeepScheduler, KeepSenders, Kept
 from shared.record.ages import Ages
@@ -65,6 +65,11 @@ class Plan:
 
 async def plan(bus: Bus, ages: Ages, now: datetime) -> Plan:
     """Find out what may go: old enough, read by everybody, and needed by no dead letter."""
+    with as_unavailable():
+        return await _plan(bus, ages, now)
+
+
+async def _plan(bus: Bus, ages: Ages, now: datetime) -> Plan:
     # In this order: what comes later is neither passed nor old.
     last = await bus.streams.cut()
     progress = await bus.streams.progress()
@@ -112,7 +117,8 @@ async def trim(
     made = await plan(bus, ages, now)
     if not made.events:
         return made
-    done = await audit(bus, ask=books, passed=made.passed)
+    with as_unavailable():
+        done = await audit(bus, ask=books, passed=made.passed)
     if not done.balanced:
         raise Unbalanced(done)
 
@@ -120,8 +126,9 @@ async def trim(
         return await bus.ask(question, timeout=KEEP_SECONDS)
 
     parts = {part.stream: part for part in made.parts if part.events}
-    for cut in _pieces(list(parts.values()), piece):
-        await _trim(bus, parts, cut, keep or ask, progress)
+    with as_unavailable():
+        for cut in _pieces(list(parts.values()), piece):
+            await _trim(bus, parts, cut, keep or ask, progress)
     passing("after_purge")
     return made
 

@@ -17,6 +17,7 @@ from shared.events import (
     update_handled_id,
 )
 from shared.queues import Queues
+from shared.record.redacting import emptied
 
 RunCommand = Callable[[UpdateReceived, Written, User | None, datetime], Awaitable[Done]]
 Publish = Callable[[UpdateHandled], Awaitable[None]]
@@ -90,5 +91,7 @@ def line_of(update: UpdateReceived, written: Written) -> Logged:
     return Logged(
         bot_id=update.bot_id, update_id=update.update_id, bot=update.bot, kind=update.kind,
         user_id=ids.user_of_telegram(person.telegram_id) if person else None, chat_id=written.chat_id,
-        text=written.text, status="received", received_at=update.at, update=update.update,
+        text=written.text, status="received", received_at=update.at,
+        # What is empty because it was about somebody who is forgotten is not kept, then as now.
+        update=None if update.update == emptied(update) else update.update,
     )  # fmt: skip

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from shared import telemetry
-from shared.bus import Bus, NoAnswer, Refusal
+from shared.bus import Bus, BusUnavailable, NoAnswer, Refusal
 from shared.database import Database
 from shared.record.ages import Ages
 from shared.record.trimmed import cuts
@@ -43,7 +43,7 @@ class Trimmer:
                 done = await trim(self._bus, self._ages, self._now())
             except Unbalanced as problem:
                 log.error("trim_refused", lines=str(problem))
-            except (NoAnswer, Refusal) as problem:
+            except (NoAnswer, Refusal, BusUnavailable) as problem:
                 log.warning("trim_put_off", why=type(problem).__name__)
             else:
                 counts = {part.stream: part.trimmed for part in done.parts if part.trimmed}

@@ -3,16 +3,16 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import asyncpg
 from nats.aio.client import Client
 
-from carillon.audit import audit
+from carillon.audit import ask_books, audit
 from carillon.rebuild import PROJECTING
 from carillon.reconcile import COPIES
 from carillon.system import System
-from carillon.trim import _trim
+from carillon.trim import ask_to_keep
 from shared.bus import Bus
 from shared.database import Database
 from shared.events import (
@@ -35,7 +35,7 @@ from shared.record.ages import Ages
 from shared.record.feeding import Feeding, Projecting
 from shared.record.rebuilding import deaths, rebuild
 from shared.record.reconciling import reconcile
-from shared.record.trimming import Plan
+from shared.record.trimming import PIECE, Plan, trim
 from shared.topology import DURABLES
 
 ALL_OF_IT = Ages(0.0, 0.0)
@@ -110,19 +110,25 @@ class World:
                 )
                 await feeding.up_to(cut, lambda _: None)
 
-    async def trim(self, ages: Ages = ALL_OF_IT) -> Plan:
+    async def trim(self, ages: Ages = ALL_OF_IT, *, piece: int = PIECE) -> Plan:
         """Trim as the command does, while no service runs."""
-        return await _trim(self.system, ages, dry_run=False, quiet=True)
+        return await trim(
+            self.bus, ages, datetime.now(UTC),
+            books=lambda question: ask_books(self.system, self.bus, question),
+            keep=lambda question: ask_to_keep(self.system, self.bus, question),
+            piece=piece,
+        )  # fmt: skip
 
     async def is_whole(self) -> bool:
         """Say whether books balance, every projection is rebuilt the same, and nothing is told again."""
         done = await audit(self.system, self.bus)
         assert done.balanced, done.as_dict()
-        before = await self.bus.streams.cut()
+        before, rows = await self.bus.streams.cut(), 0
         for service, projecting in PROJECTING.items():
             rebuilt = await rebuild(self.system.database_urls[service], self.bus.streams, projecting)
             assert rebuilt.same, (service, rebuilt.compared)
-            assert sum(each.new for each in rebuilt.compared) > 0
+            rows += sum(each.new for each in rebuilt.compared)
+        assert rows > 0
         for service, copies in COPIES.items():
             async with Database.open(self.system.database_urls[service]) as database:
                 found = await reconcile(service, database, self.bus, copies, dry_run=False)
