@@ -75,20 +75,22 @@ class Carillon:
         email: str | None = None,
         telegram_chat_id: int | None = None,
         body: Body | None = None,
+        sender: str | None = None,
         valid_for: timedelta | None = None,
         wait: float = 0.0,
         **more: Any,
     ) -> Accepted:
         """Send somebody a template with its variables, or a body; return once it is stored.
 
-        The same `key` is the same message, however often it is sent. `wait` is for how many seconds the
-        outcome is waited for. `more` are further fields of MessageRequested (`lane`, `bot`, `not_before` …).
+        The same `key` is the same message, however often it is sent. `sender` is whose letter it is, one of
+        senders' EMAIL_SENDERS. `wait` is for how many seconds the outcome is waited for. `more` are further
+        fields of MessageRequested (`lane`, `bot`, `not_before` …).
         Raises Invalid, or BusUnavailable: then nobody knows, and it is to be sent again under its key.
         """
         now = datetime.now(UTC)
         fields = {
             "id": _id(key), "at": now, "template": template, "variables": dict(variables or {}), "body": body,
-            "channels": tuple(channels), "user_id": user_id, "expires_at": now, **more,
+            "channels": tuple(channels), "user_id": user_id, "expires_at": now, "sender": sender, **more,
         }  # fmt: skip
         if email is not None or telegram_chat_id is not None:
             fields["address"] = {"email": email, "telegram_chat_id": telegram_chat_id}
@@ -126,14 +128,24 @@ class Carillon:
 
     async def _check(self, event: MessageRequested) -> None:
         errors = text_errors(event.body, event.channels)
-        if event.template is not None:
+        if event.template is not None or event.sender is not None:
             try:
-                known = await self._templates.all()
+                errors += await self._check_with_senders(event)
             except NoAnswer:
                 return
-            errors = template_errors(known, event.template, event.channels, event.variables)
         if errors:
             raise Invalid([f"{each['field']}: {each['message']}" for each in errors])
+
+    async def _check_with_senders(self, event: MessageRequested) -> list[dict[str, str]]:
+        errors = []
+        if event.template is not None:
+            known = await self._templates.all()
+            errors = template_errors(known, event.template, event.channels, event.variables)
+        allowed = None if event.sender is None else await self._templates.senders()
+        if event.sender is not None and allowed is not None and event.sender.casefold() not in allowed:
+            listed = ", ".join(sorted(allowed)) or "none"
+            errors.append({"field": "sender", "message": f"unknown sender; there are: {listed}"})
+        return errors
 
 
 def _id(key: str | UUID | None) -> UUID:

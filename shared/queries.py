@@ -735,9 +735,10 @@ class TemplateView(Value):
 
 
 class TemplateList(Value):
-    """All templates of senders."""
+    """All templates of senders, and the addresses that a letter may name as its sender where that is told."""
 
     items: tuple[TemplateView, ...]
+    senders: tuple[str, ...] | None = None
 
 
 class ListTemplates(Query[TemplateList]):

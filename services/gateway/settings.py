@@ -11,6 +11,7 @@ from pydantic_settings import NoDecode
 from shared.bots import BotSettings
 from shared.links import LinkSettings
 from shared.mail import MailSettings
+from shared.push import PushSettings
 from shared.record.ages import AgeSettings
 from shared.settings import check_url, integers
 
@@ -46,12 +47,6 @@ def _people(value: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(dict.fromkeys(value))
 
 
-def _words(value: object) -> object:
-    return (
-        tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
-    )
-
-
 def _public_key(value: str) -> str:
     try:
         point = base64.b64decode(value + "=" * (-len(value) % 4), altchars=b"-_", validate=True)
@@ -62,7 +57,7 @@ def _public_key(value: str) -> str:
     return value
 
 
-class GatewaySettings(BotSettings, LinkSettings, MailSettings, AgeSettings):
+class GatewaySettings(BotSettings, LinkSettings, MailSettings, PushSettings, AgeSettings):
     """The settings of gateway; every bot that has a webhook needs a secret for it."""
 
     gateway_database_url: Annotated[str, AfterValidator(lambda url: check_url(url, "postgresql"))] = Field(
@@ -96,10 +91,6 @@ class GatewaySettings(BotSettings, LinkSettings, MailSettings, AgeSettings):
     """Where a click on a notification leads."""
     push_vapid_public_key: Annotated[str, AfterValidator(_public_key)] | None = None
     """What browsers subscribe with; with PUBLIC_URL and LINK_SIGNING_KEYS it turns the page `/push` on."""
-    push_services: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)] = ()
-    """Hosts of push services that browsers may name beside the well-known ones; `*.` stands for all below."""
-    push_http_hosts: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)] = ()
-    """As for senders: simulated push services, without TLS."""
 
     @model_validator(mode="after")
     def _check_secrets(self) -> Self:

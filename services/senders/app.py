@@ -1,7 +1,7 @@
 """The composition root of senders: what is opened, in which order, and who handles what."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -26,6 +26,8 @@ from shared.bus import Answering, Bus, answering, on, on_dead_letter
 from shared.database import Attempts, Database, is_unavailable
 from shared.events import ButtonClicked, Channel, MessageRequested, PromoCancelled, PromoDue
 from shared.links import unsubscribe_url
+from shared.mail import address_of
+from shared.push import PushServices
 from shared.queries import (
     AddCampaignRecipients,
     AuditSenders,
@@ -100,7 +102,9 @@ async def app(settings: SendersSettings, service: Service) -> AsyncIterator[None
             push_key=push.key if isinstance(push, PushChannel) else None,
         )
         estimates = api.Estimates(Audiences(database, default_bot), desk.limits)
-        await _answer(stack, bus, desk, campaigns, estimates, settings.push_http_hosts)
+        await _answer(
+            stack, bus, desk, campaigns, estimates, settings.known_push_services(), _letter_senders(settings)
+        )
         audit = answering(AuditSenders, lambda query: api.audit(query, database, bus.streams))
         kept = answering(
             KeepSenders,
@@ -134,7 +138,7 @@ async def _channels(settings: SendersSettings, stack: AsyncExitStack) -> Mapping
     if settings.push_vapid_private_key and settings.push_vapid_subject:
         tokens = VapidTokens(settings.push_vapid_private_key.get_secret_value(), settings.push_vapid_subject)
         senders[Channel.PUSH] = await stack.enter_async_context(
-            PushChannel.open(tokens, _now, http_hosts=settings.push_http_hosts)
+            PushChannel.open(tokens, _now, services=settings.known_push_services())
         )
     for channel in Channel:
         if channel not in senders:
@@ -148,13 +152,14 @@ async def _answer(
     desk: handlers.Desk,
     campaigns: Campaigns,
     estimates: api.Estimates,
-    http_hosts: tuple[str, ...],
+    push_services: PushServices,
+    letter_senders: Collection[str],
 ) -> None:
     ledger, announcer = desk.ledger, desk.announcer
     tell = api.Telling(announcer.recipients, announcer.forgotten, announcer.chats)
     await stack.enter_async_context(
         bus.answer(
-            answering(ListTemplates, lambda query: api.list_templates(query, desk.templates)),
+            answering(ListTemplates, lambda query: api.list_templates(query, desk.templates, letter_senders)),
             answering(
                 ResolveChat,
                 lambda query: api.resolve_chat(query, desk.senders.get(Channel.TELEGRAM), desk.default_bot),
@@ -162,7 +167,7 @@ async def _answer(
             answering(GetMessage, lambda query: api.get_message(query, ledger)),
             answering(ListMessages, lambda query: api.list_messages(query, ledger)),
             answering(CancelMessage, lambda command: api.cancel_message(command, ledger, announcer.outcome)),
-            *api.directory(desk.recipients, tell, http_hosts),
+            *api.directory(desk.recipients, tell, push_services),
             *_campaign_answers(desk, campaigns, estimates),
             is_unavailable=is_unavailable,
         )
@@ -217,6 +222,11 @@ async def _consume(stack: AsyncExitStack, bus: Bus, desk: handlers.Desk, attempt
                 concurrency=UNLIMITED if name in LANES and not desk.limits.on else None,
             )
         )
+
+
+def _letter_senders(settings: SendersSettings) -> Collection[str]:
+    """Return the addresses that a letter may name as its sender."""
+    return {address_of(settings.smtp_from), *settings.senders()} if settings.smtp_from else ()
 
 
 def _redirects(settings: SendersSettings) -> Redirects | None:

@@ -12,6 +12,7 @@ from shared.bots import BotSettings
 from shared.failpoints import Failpoint
 from shared.links import LinkSettings
 from shared.mail import MailSettings, address_of
+from shared.push import PushSettings
 from shared.settings import check_seconds, check_url
 
 Duration = Annotated[float, AfterValidator(check_seconds)]
@@ -21,7 +22,7 @@ Seconds = Annotated[
 _URL = AfterValidator(lambda url: check_url(url, "http", "https"))
 
 
-class SendersSettings(BotSettings, LinkSettings, MailSettings):
+class SendersSettings(BotSettings, LinkSettings, MailSettings, PushSettings):
     """The settings of senders; a channel that is not set up is off, and its deliveries fall back."""
 
     senders_database_url: Annotated[str, AfterValidator(lambda url: check_url(url, "postgresql"))] = Field(
@@ -44,8 +45,6 @@ class SendersSettings(BotSettings, LinkSettings, MailSettings):
     push_vapid_private_key: SecretStr | None = None
     push_vapid_public_key: str | None = None
     push_vapid_subject: str | None = None
-    push_http_hosts: Annotated[tuple[str, ...], NoDecode] = ()
-    """Hosts of push services that may be reached without TLS: simulated ones only."""
 
     send_limits: Literal["default", "ceiling", "strict", "off"] = "default"
     """Presets: 20/s (default), 30/s (ceiling) or 30/min (strict) per bot; 100 e-mails/min, strict 10/hour.
@@ -71,7 +70,7 @@ class SendersSettings(BotSettings, LinkSettings, MailSettings):
     senders_failpoint: Failpoint | None = None
     """For tests: where in an attempt the process dies, once it gets there."""
 
-    @field_validator("send_retry_seconds", "greylist_seconds", "push_http_hosts", mode="before")
+    @field_validator("send_retry_seconds", "greylist_seconds", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value

@@ -9,13 +9,14 @@ from typing import Any
 import pytest
 
 from deploy.keys import vapid_keys
-from services.gateway.api.push import PUSH_SERVICES, pushing
+from services.gateway.api.push import pushing
 from services.gateway.settings import GatewaySettings
 from services.senders.channels import notification
 from services.senders.domain.sending import PushContent
 from shared import ids
 from shared.bus import Refusal
 from shared.links import Purpose
+from shared.push import PUSH_SERVICES
 from shared.queries import AddPushSubscription, DeletePushSubscription, RecipientView
 from tests.devtools import CHROMIUM, Browser, chromium
 from tests.gateway.conftest import START
@@ -145,7 +146,7 @@ def test_known_services_are_taken(settings: GatewaySettings) -> None:
     assert found is not None
     for host in ("fcm.googleapis.com", "updates.push.services.mozilla.com", "web.push.apple.com",
                  "wns2-par02p.notify.windows.com", "push.example.org"):  # fmt: skip
-        assert found.is_service(f"https://{host}/abc")
+        assert found.services.know(f"https://{host}/abc")
     assert len(PUSH_SERVICES) == 4
 
 

@@ -36,6 +36,7 @@ from shared.bus import Receipt
 from shared.database import Database
 from shared.events import Address, Body, Button, Channel, Event, Lane, MessageRequested, PromoDue
 from shared.ids import derived, to_short
+from shared.push import PushServices
 from shared.queries import AddPushSubscription, PutRecipient
 from shared.queues import Queues
 from shared.templates import Templates
@@ -237,7 +238,7 @@ async def house(database: Database) -> AsyncIterator[House]:
                 PushChannel.open(
                     VapidTokens(key, "mailto:ops@carillon.example"),
                     now,
-                    http_hosts=("127.0.0.1",),
+                    services=PushServices(http_hosts=("127.0.0.1",)),
                     timeout=0.5,
                 )
             ),

@@ -8,9 +8,15 @@ import pytest
 
 from services.senders import api, handlers
 from services.senders.domain.limits import Limits
-from shared.bus import BusUnavailable, TooLarge
+from shared.bus import BusUnavailable, Refusal, TooLarge
 from shared.events import CampaignChanged, Channel, Event, MessageRequested, MessageSent
-from shared.queries import CampaignRecipient, CreateCampaign, GetCampaign
+from shared.queries import (
+    AddCampaignRecipients,
+    CampaignRecipient,
+    CreateCampaign,
+    GetCampaign,
+    ListedRecipient,
+)
 
 
 def campaign(house: Any, count: int) -> CreateCampaign:
@@ -116,3 +122,39 @@ async def test_a_campaign_that_fits_no_event_fails_and_stands_in_nobodys_way(hou
     found = await api.get_campaign(GetCampaign(campaign_id=large.campaign_id), house.campaigns)
     assert (found.status, found.reason) == ("failed", "invalid")
     assert (view.sent, stream.published) == (5, 5)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "named"),
+    [
+        ({"channels": ["email", "telegram", "email"]}, "channels names email"),
+        ({"variables": {str(number): 1 for number in range(101)}}, "variables: at most 100"),
+        ({"variables": {"greeting": "x" * 4097}}, "'greeting' is longer than 4096"),
+        ({"variables": {str(number): "x" * 4000 for number in range(20)}}, "characters of variables"),
+        ({"recipients": [{"address": {"telegram_chat_id": 5}, "variables": {"a": "x" * 4097}}]},
+         "recipients[0], variables: 'a'"),
+    ],
+    ids=["channels", "many", "long", "all", "entry"],
+)  # fmt: skip
+async def test_what_no_message_can_be_made_of_is_refused_at_the_door(
+    house: Any, wrong: dict[str, Any], named: str
+) -> None:
+    """A campaign that every one of its messages would fail for is refused by name, and not written down."""
+    said = campaign(house, 1).model_dump(mode="json") | wrong
+    command = CreateCampaign.model_validate(said)
+    with pytest.raises(Refusal) as refused:
+        await api.create_campaign(command, house.campaigns, house.desk.templates, house.estimates)
+    assert refused.value.status == 422
+    assert named in refused.value.detail
+    assert await house.campaigns.get(command.campaign_id) is None
+
+
+async def test_a_part_of_a_list_is_refused_by_its_line(house: Any) -> None:
+    """A line whose variables fit no message is named, and nothing of its part is added."""
+    command = campaign(house, 1).model_copy(update={"draft": True})
+    await api.create_campaign(command, house.campaigns, house.desk.templates, house.estimates)
+    entry = ListedRecipient(line=7, user_id=uuid4(), variables={"a": "x" * 4097})
+    part = AddCampaignRecipients(cause=uuid4(), campaign_id=command.campaign_id, recipients=(entry,))
+    with pytest.raises(Refusal, match="line 7, variables: 'a'"):
+        await api.add_campaign_recipients(part, house.campaigns)
+    assert (await house.campaigns.get(command.campaign_id))["intended"] == 1

@@ -152,6 +152,25 @@ async def test_a_letter_of_a_campaign_can_be_left(house: Any) -> None:
     assert await send(house, Channel.EMAIL, address=Address(email=ANN)) == [("email", "sent", None)]
 
 
+async def test_a_template_can_be_left_too(house: Any) -> None:
+    """A campaign's letter from a template shows the link in HTML and text, once; an alert shows none."""
+    variables = {
+        "instrument": "EURUSD", "side": "buy", "entry_price": 1, "current_price": 2, "profit_amount": 3,
+        "broker_ticket": "7",
+    }  # fmt: skip
+    said = {"template": "position_failure_tp", "variables": variables, "address": Address(email=ANN)}
+    event = house.asked(channels=(Channel.EMAIL,), lane=Lane.CAMPAIGN, **said)
+    await house.handle(event)
+    await house.handle(house.asked(channels=(Channel.EMAIL,), **said))
+    link = house.desk.unsubscribe_url(delivery_of(event.id, Channel.EMAIL))
+    campaign, alert = house.inbox.postbox.mails
+    for kind in ("plain", "html"):
+        assert campaign.part(kind).count(link) == 1
+        assert "/u/" not in alert.part(kind)
+    markup = campaign.part("html")
+    assert markup.index("</table>") < markup.index(link) < markup.index("</body>")
+
+
 async def test_no_campaign_goes_over_mail_that_cannot_be_left(house: Any) -> None:
     """Where links cannot be signed, a campaign falls back from e-mail, and alerts do not."""
     user_id = await house.recipient(email=ANN, telegram_chat_id=42)

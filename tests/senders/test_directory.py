@@ -9,6 +9,7 @@ import pytest
 from services.senders import api
 from shared.bus import Refusal
 from shared.events import Channel, PushSubscription, RecipientChanged
+from shared.push import PushServices
 from shared.queries import (
     AddPushSubscription,
     CampaignRecipient,
@@ -27,12 +28,14 @@ async def put(house: Any, **fields: Any) -> Any:
     return await api.put_recipient(command, house.recipients, house.desk.announcer.recipients)
 
 
-async def add(house: Any, user_id: UUID, endpoint: str = "https://push.example/1", *http_hosts: str) -> Any:
+async def add(
+    house: Any, user_id: UUID, endpoint: str = "https://fcm.googleapis.com/1", *http_hosts: str
+) -> Any:
     """Let senders answer an AddPushSubscription."""
     subscription = PushSubscription(endpoint=endpoint, p256dh="p", auth="a")
     command = AddPushSubscription(cause=uuid4(), user_id=user_id, subscription=subscription)
     return await api.add_push_subscription(
-        command, house.recipients, house.desk.announcer.recipients, http_hosts
+        command, house.recipients, house.desk.announcer.recipients, PushServices(http_hosts=http_hosts)
     )
 
 
@@ -80,10 +83,12 @@ async def test_an_address_that_cannot_be_is_refused(house: Any, email: str) -> N
 
 @pytest.mark.parametrize(
     "endpoint",
-    ["http://push.example/1", "http://pushes@push.example/1", "ftp://pushes/1", "https://", "http://[", ""],
-)
-async def test_a_subscription_without_tls_is_refused(house: Any, endpoint: str) -> None:
-    """An endpoint that is no https: URL is refused, unless its host is one that was named."""
+    ["http://push.example/1", "http://pushes@push.example/1", "ftp://pushes/1", "https://", "http://[", "",
+     "https://push.example/1", "https://10.0.0.1/1", "https://fcm.googleapis.com@db.internal/1",
+     "http://fcm.googleapis.com/1", "https://x@fcm.googleapis.com/1"],
+)  # fmt: skip
+async def test_an_endpoint_of_no_known_push_service_is_refused(house: Any, endpoint: str) -> None:
+    """Whoever names it, senders post to known push services only, with TLS, but for hosts that are named."""
     with pytest.raises(Refusal) as refused:
         await add(house, uuid4(), endpoint, "pushes")
     assert refused.value.status == 422

@@ -13,6 +13,7 @@ from services.senders.store import erasing
 from shared.bus import Refusal
 from shared.events import Address, Channel, Lane, RecipientChanged, RecipientForgotten
 from shared.ids import user_of_telegram
+from shared.push import PushServices
 from shared.queries import (
     AddPushSubscription,
     CampaignRecipient,
@@ -152,10 +153,11 @@ async def test_what_waited_while_somebody_was_forgotten_does_not_bring_them_back
         return await api.put_recipient(command, house.recipients, house.desk.announcer.recipients)
 
     async def subscribe(at: datetime | None) -> RecipientView:
-        made = house.push.memory.subscribe("https://push.example.org", None, None).listing()
+        made = house.push.memory.subscribe("https://fcm.googleapis.com", None, None).listing()
         command = {"cause": uuid4(), "user_id": user_id, "subscription": made, "at": at}
         parsed = AddPushSubscription.model_validate(command)
-        return await api.add_push_subscription(parsed, house.recipients, house.desk.announcer.recipients)
+        tell = house.desk.announcer.recipients
+        return await api.add_push_subscription(parsed, house.recipients, tell, PushServices())
 
     assert await put(before) == RecipientView(user_id=user_id, version=0)
     with pytest.raises(Refusal) as refused:

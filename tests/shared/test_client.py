@@ -35,7 +35,8 @@ async def test_what_is_wrong_is_said_before_it_is_published(prepared_nats: Nats)
         published[event.id] = event
 
     async def describe(_: ListTemplates) -> TemplateList:
-        return TemplateList(items=(TemplateView(name="letter", required={Channel.EMAIL: ("name", "day")}),))
+        items = (TemplateView(name="letter", required={Channel.EMAIL: ("name", "day")}),)
+        return TemplateList(items=items, senders=("news@b.example",))
 
     wrong: list[tuple[dict[str, Any], str]] = [
         ({"template": "lettre"}, "unknown template"),
@@ -47,6 +48,7 @@ async def test_what_is_wrong_is_said_before_it_is_published(prepared_nats: Nats)
         ({"body": Body(text="*", format="markdown_v2"), "channels": ["telegram"]}, "body"),
         ({"template": "letter", "variables": {"name": "x" * 2**20, "day": 1}}, "too large"),
         ({"body": Body(text="x"), "lane": "promo"}, "promo"),
+        ({"body": Body(text="x"), "sender": "ceo@b.example"}, "unknown sender; there are: news@b.example"),
     ]
     async with (
         Bus.open(prepared_nats.url, service="senders") as senders,
@@ -59,7 +61,7 @@ async def test_what_is_wrong_is_said_before_it_is_published(prepared_nats: Nats)
                     await a_message(carillon, **fields)
             fields = {"template": "letter", "variables": {"name": "Ann", "day": 1}}
             sent = {await a_message(carillon, **fields, key="order-1") for _ in range(3)}
-            other = await a_message(carillon, **fields)
+            other = await a_message(carillon, **fields, sender="News@b.example")
         name = topology.durable("senders_transactional_email").name
         async with senders.consume(name, on(MessageRequested, keep), attempts=NoAttempts()):
             async with asyncio.timeout(10):
@@ -68,6 +70,7 @@ async def test_what_is_wrong_is_said_before_it_is_published(prepared_nats: Nats)
     assert sent == {ids.derived("client message", "order-1")}
     assert set(published) == {unchecked, other} | sent
     event = published[other]
+    assert event.sender == "News@b.example"
     assert (event.expires_at - event.at).total_seconds() == 24 * 3600
 
 

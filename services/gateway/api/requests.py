@@ -1,6 +1,5 @@
 """What the API takes: every unknown field is refused by name."""
 
-import math
 import re
 from typing import Annotated, Literal, Self
 from uuid import UUID
@@ -19,11 +18,10 @@ from pydantic import (
 
 from shared.events import Address, Body, Button, Channel, Text, Variable
 from shared.queries import Audience
+from shared.requesting import variables_problem
 
 MOST_MESSAGES = 1000
 MOST_RECIPIENTS = 10_000
-MOST_VARIABLES = 100
-LONGEST_VARIABLE = 4096
 MOST_METADATA = 50
 MOST_METADATA_BYTES = 16_384
 _EMAIL = re.compile(r"[^@\s\x00-\x1f<>\",;]{1,64}@[^@\s\x00-\x1f<>\",;]{1,189}")
@@ -36,13 +34,8 @@ def _email(value: str) -> str:
 
 
 def _variables(value: dict[str, Variable]) -> dict[str, Variable]:
-    if len(value) > MOST_VARIABLES:
-        raise ValueError(f"at most {MOST_VARIABLES} variables")
-    for name, each in value.items():
-        if isinstance(each, str) and len(each) > LONGEST_VARIABLE:
-            raise ValueError(f"'{name[:64]}' is longer than {LONGEST_VARIABLE} characters")
-        if isinstance(each, float) and not math.isfinite(each):
-            raise ValueError(f"'{name[:64]}' is not a finite number")
+    if problem := variables_problem(value):
+        raise ValueError(problem)
     return value
 
 

@@ -1,5 +1,6 @@
 """What senders answers about campaigns."""
 
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -13,6 +14,7 @@ from shared.cursors import from_cursor, to_cursor
 from shared.queries import (
     AddCampaignRecipients,
     CampaignPage,
+    CampaignRecipient,
     CampaignView,
     CancelCampaign,
     CreateCampaign,
@@ -23,6 +25,7 @@ from shared.queries import (
     ResumeCampaign,
     StartCampaign,
 )
+from shared.requesting import variables_problem
 from shared.templates import TemplateProblem, Templates
 
 _VIEWED = (
@@ -41,8 +44,7 @@ async def create_campaign(
     if not (command.draft or command.recipients or command.audience):
         raise Refusal(422, "Invalid campaign", "nobody is on its list; a draft may be given one later")
     for place, each in enumerate(command.recipients):
-        if each.user_id is None and each.address is None:
-            raise Refusal(422, "Invalid campaign", f"recipients[{place}] needs user_id or address")
+        _check_entry(each, "Invalid campaign", f"recipients[{place}]")
     known = await campaigns.get(command.campaign_id)
     seconds = None
     if known is None and not command.draft:
@@ -76,8 +78,7 @@ async def add_campaign_recipients(command: AddCampaignRecipients, campaigns: Cam
     """Add a part of a list to a draft; refuses one that is started, and a list that grows too long."""
     await _owned(command.campaign_id, command.by, campaigns)
     for each in command.recipients:
-        if each.user_id is None and each.address is None:
-            raise Refusal(422, "Invalid list", f"line {each.line} needs user_id or address")
+        _check_entry(each, "Invalid list", f"line {each.line}")
     try:
         return await campaigns.add_part(command)
     except NotADraft as error:
@@ -167,11 +168,23 @@ def _viewed(campaign: Mapping[Any, Any]) -> CampaignView:
 def _check_content(command: CreateCampaign, templates: Templates) -> None:
     if (command.template is None) == (command.body is None):
         raise Refusal(422, "Invalid campaign", "a campaign has exactly one of template and body")
+    if len({*command.channels}) < len(command.channels):
+        twice = [each for each, count in Counter(command.channels).items() if count > 1]
+        raise Refusal(422, "Invalid campaign", f"channels names {', '.join(twice)} more than once")
+    if problem := variables_problem(command.variables):
+        raise Refusal(422, "Invalid campaign", f"variables: {problem}")
     if command.template is not None:
         try:
             templates.describe(command.template)
         except TemplateProblem as problem:
             raise Refusal(422, "Unknown template", str(problem)) from None
+
+
+def _check_entry(recipient: CampaignRecipient, title: str, place: str) -> None:
+    if recipient.user_id is None and recipient.address is None:
+        raise Refusal(422, title, f"{place} needs user_id or address")
+    if problem := variables_problem(recipient.variables):
+        raise Refusal(422, title, f"{place}, variables: {problem}")
 
 
 def _check_times(scheduled_at: datetime | None, expires_at: datetime | None) -> None:

@@ -1,6 +1,5 @@
 """Everything that senders answers about its directory, in one list."""
 
-from collections.abc import Collection
 from dataclasses import dataclass
 
 from services.senders.api import recipients as people
@@ -8,6 +7,7 @@ from services.senders.api import suppressions
 from services.senders.api.recipients import Announce
 from services.senders.store import Recipients
 from shared.bus import Answering, answering
+from shared.push import PushServices
 from shared.queries import (
     AddPushSubscription,
     AddSuppression,
@@ -36,8 +36,8 @@ class Telling:
     chats: Announce
 
 
-def directory(known: Recipients, tell: Telling, http_hosts: Collection[str]) -> list[Answering]:
-    """Return who answers what about people; `http_hosts` of push services may be reached without TLS."""
+def directory(known: Recipients, tell: Telling, services: PushServices) -> list[Answering]:
+    """Return who answers what about people; only known push `services` are taken."""
     changed = tell.recipients
     return [
         answering(GetRecipient, lambda query: people.get_recipient(query, known)),
@@ -48,7 +48,7 @@ def directory(known: Recipients, tell: Telling, http_hosts: Collection[str]) -> 
         answering(UnlinkUser, lambda command: people.unlink_user(command, known, changed)),
         answering(
             AddPushSubscription,
-            lambda command: people.add_push_subscription(command, known, changed, http_hosts),
+            lambda command: people.add_push_subscription(command, known, changed, services),
         ),
         answering(ListPushSubscriptions, lambda query: people.list_push_subscriptions(query, known)),
         answering(

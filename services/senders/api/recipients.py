@@ -1,13 +1,13 @@
 """What senders answers about recipients."""
 
-from collections.abc import Awaitable, Callable, Collection
-from urllib.parse import urlsplit
+from collections.abc import Awaitable, Callable
 from uuid import UUID, uuid4
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from services.senders.api.places import page_of, place
 from services.senders.store import AlreadyLinked, Recipients
 from shared.bus import Refusal
+from shared.push import PushServices
 from shared.queries import (
     AddPushSubscription,
     DeletePushSubscription,
@@ -87,11 +87,13 @@ async def add_push_subscription(
     command: AddPushSubscription,
     recipients: Recipients,
     announce: Announce,
-    http_hosts: Collection[str] = (),
+    services: PushServices,
 ) -> RecipientView:
-    """Add a browser's subscription to a recipient; `http_hosts` may be reached without TLS."""
-    if not _is_endpoint(command.subscription.endpoint, http_hosts):
-        raise Refusal(422, "Invalid subscription", "endpoint is expected to be an https: URL")
+    """Add a browser's subscription to a recipient; refuses what is of none of the `services`."""
+    if not services.know(command.subscription.endpoint):
+        raise Refusal(
+            422, "Invalid subscription", "endpoint is not of a push service known here (PUSH_SERVICES)"
+        )
     if not await recipients.add_subscription(command):
         raise Refusal(410, "Forgotten", "the recipient was forgotten since")
     await announce()
@@ -121,15 +123,6 @@ async def _view(user_id: UUID, recipients: Recipients) -> RecipientView:
     if view is None:
         raise Refusal(404, "Unknown user", "there is no recipient of that id")
     return view
-
-
-def _is_endpoint(endpoint: str, http_hosts: Collection[str]) -> bool:
-    try:
-        parts = urlsplit(endpoint)
-        host = parts.hostname
-    except ValueError:
-        return False
-    return host is not None and (parts.scheme == "https" or (parts.scheme == "http" and host in http_hosts))
 
 
 def _is_zone(name: str) -> bool:

@@ -3,7 +3,6 @@
 import base64
 import json
 import re
-from collections.abc import Collection
 
 import http_ece  # type: ignore[import-untyped]  # it ships no types
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -11,6 +10,7 @@ from yarl import URL
 
 from services.senders.domain.sending import PushContent
 from shared.events import PushSubscription
+from shared.push import PushServices
 
 # RFC 8291: a body of 4096 bytes, less the header (86), the delimiter (1) and the tag (16).
 PAYLOAD_BYTES = 3993
@@ -45,12 +45,12 @@ def encrypt(payload: bytes, subscription: PushSubscription) -> bytes:
     return encrypted
 
 
-def endpoint_of(subscription: PushSubscription, http_hosts: Collection[str]) -> URL:
-    """Return where to post; raises ValueError for anything but https, or http to one of `http_hosts`."""
+def endpoint_of(subscription: PushSubscription, services: PushServices) -> URL:
+    """Return where to post; raises ValueError for what is of none of the services."""
     endpoint = URL(subscription.endpoint)
     host = endpoint.host or ""
-    if endpoint.scheme != "https" and not (endpoint.scheme == "http" and host in http_hosts):
-        raise ValueError("an endpoint is https, except on hosts that are named")
+    if not services.know(subscription.endpoint):
+        raise ValueError("an endpoint is of a push service that is known")
     if not host or ":" in host or endpoint.user is not None or endpoint.password is not None:
         raise ValueError("an endpoint names a host, and nobody")
     return endpoint

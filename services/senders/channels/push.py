@@ -1,6 +1,6 @@
 """Web Push: a notification is encrypted for one browser and posted to its push service."""
 
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
 from email.utils import parsedate_to_datetime
@@ -22,10 +22,12 @@ from services.senders.domain.sending import (
     Stopped,
 )
 from shared import events, ids
+from shared.push import PushServices
 
 # Push services keep a message for four weeks at most.
 _LONGEST_TTL = 28 * 86_400
 _LONGEST_WAIT = 86_400.0
+_WELL_KNOWN = PushServices()
 _REFUSALS: dict[int, Answer] = {
     401: Stopped("vapid"),
     403: Stopped("vapid"),
@@ -45,12 +47,12 @@ class PushChannel:
         session: aiohttp.ClientSession,
         tokens: VapidTokens,
         now: Callable[[], datetime],
-        http_hosts: Collection[str],
+        services: PushServices,
     ) -> None:
         self._session = session
         self._tokens = tokens
         self._now = now
-        self._http_hosts = http_hosts
+        self._services = services
 
     @classmethod
     @asynccontextmanager
@@ -59,17 +61,17 @@ class PushChannel:
         tokens: VapidTokens,
         now: Callable[[], datetime],
         *,
-        http_hosts: Collection[str] = (),
+        services: PushServices = _WELL_KNOWN,
         timeout: float = 30.0,
     ) -> AsyncIterator["PushChannel"]:
         """Keep a channel while the context lasts.
 
-        `http_hosts` may be reached without TLS; `timeout` (seconds) is for a whole request.
+        Nothing but `services` is posted to; `timeout` (seconds) is for a whole request.
         """
         async with aiohttp.ClientSession(
             timeout=aiohttp.ClientTimeout(total=timeout), cookie_jar=aiohttp.DummyCookieJar()
         ) as session:
-            yield cls(session, tokens, now, http_hosts)
+            yield cls(session, tokens, now, services)
 
     @property
     def key(self) -> UUID:
@@ -88,7 +90,7 @@ class PushChannel:
         if len(payload) > PAYLOAD_BYTES:
             return Refused("too_large")
         try:
-            endpoint = endpoint_of(item.to.subscription, self._http_hosts)
+            endpoint = endpoint_of(item.to.subscription, self._services)
             body = encrypt(payload, item.to.subscription)
         except ValueError:
             # A subscription that cannot be pushed to never will be.

@@ -1,5 +1,6 @@
 """What a delivery says on its channel: a rendered template, or the body that its requester wrote."""
 
+import html
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Literal
@@ -19,6 +20,8 @@ UnsubscribeUrl = Callable[[UUID], str]
 """Makes the link by which whom a delivery went to takes leave of campaigns."""
 
 _LEAVE = {"en": "To get no more of these letters", "es": "Para no recibir más estos correos"}
+
+_LEAVE_STYLE = "margin:0;padding:0 20px 24px;text-align:center;font:13px/18px sans-serif;"
 
 
 class Unwritable(Exception):
@@ -55,8 +58,8 @@ def _content(delivery: Delivery, templates: Templates, language: str | None, lea
     match rendered:
         case TelegramText(text):
             return _telegram(delivery, text, "markdown_v2", ())
-        case Email(subject, html, text):
-            return EmailContent(subject, text, html)
+        case Email(subject, markup, text):
+            return _left_by(EmailContent(subject, text, markup), language, leave)
         case Push():
             return PushContent(
                 title=rendered.title,
@@ -76,11 +79,24 @@ def _of_body(delivery: Delivery, body: Body, language: str | None, leave: str | 
     except Refused as refused:
         raise Unwritable("text refused") from refused
     title = body.subject or text.strip().split("\n", 1)[0][:TITLE_CHARACTERS]
-    if leave:
-        text += f"\n\n-- \n{_LEAVE.get((language or '')[:2], _LEAVE['en'])}: {leave}\n"
     if delivery.channel is Channel.EMAIL:
-        return EmailContent(" ".join(title.split()), text)
+        return _left_by(EmailContent(" ".join(title.split()), text), language, leave)
     return PushContent(title=title, body=text)
+
+
+def _left_by(letter: EmailContent, language: str | None, leave: str | None) -> EmailContent:
+    """Return a campaign's letter with a link to leave by, unless its template has one; others as they are."""
+    if leave is None:
+        return letter
+    words, link = _LEAVE.get((language or "")[:2], _LEAVE["en"]), html.escape(leave)
+    text, markup = letter.text, letter.html
+    if leave not in text:
+        text = f"{text.rstrip()}\n\n-- \n{words}: {leave}\n"
+    if markup is not None and link not in markup:
+        line = f'<p style="{_LEAVE_STYLE}"><a href="{link}" style="color:#52606d;">{words}</a></p>\n'
+        body, end, rest = markup.rpartition("</body>")
+        markup = f"{body}{line}{end}{rest}" if end else f"{markup}\n{line}"
+    return replace(letter, text=text, html=markup)
 
 
 def _telegram(

@@ -16,6 +16,7 @@ from services.senders.channels.smtp import SmtpServer
 from services.senders.channels.vapid import VapidTokens
 from services.senders.domain.sending import EmailContent, EmailTarget, Outgoing, PushContent, PushTarget
 from shared.events import Lane, PushSubscription
+from shared.push import PushServices
 
 SENDER = "Carillon <no-reply@carillon.example>"
 
@@ -87,7 +88,9 @@ def tokens() -> VapidTokens:
 @pytest.fixture
 async def push(tokens: VapidTokens) -> AsyncIterator[PushChannel]:
     """Open the push channel, with little patience."""
-    async with PushChannel.open(tokens, now, http_hosts=("127.0.0.1",), timeout=0.5) as channel:
+    async with PushChannel.open(
+        tokens, now, services=PushServices(http_hosts=("127.0.0.1",)), timeout=0.5
+    ) as channel:
         yield channel
 
 

@@ -2,7 +2,6 @@
 
 from services.gateway.api.push.pages import add_pages
 from services.gateway.api.push.subscribing import (
-    PUSH_SERVICES,
     ROUTES,
     Pushing,
     pushing,
@@ -10,4 +9,4 @@ from services.gateway.api.push.subscribing import (
     unsubscribe,
 )
 
-__all__ = ["PUSH_SERVICES", "ROUTES", "Pushing", "add_pages", "pushing", "subscribe", "unsubscribe"]
+__all__ = ["ROUTES", "Pushing", "add_pages", "pushing", "subscribe", "unsubscribe"]

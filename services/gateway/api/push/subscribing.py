@@ -4,11 +4,9 @@ A service makes a link for somebody whom it knows. Whoever opens it may add subs
 and nothing else. The browser gets a token of its own for later, since push services replace subscriptions.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
-from urllib.parse import urlsplit
 from uuid import UUID, uuid4
 
 from aiohttp import web
@@ -24,12 +22,9 @@ from services.gateway.settings import GatewaySettings
 from shared.bus import Bus, Refusal
 from shared.events import PushSubscription
 from shared.links import BadLink, Links, Purpose
+from shared.push import PushServices
 from shared.queries import AddPushSubscription, DeletePushSubscription
 
-PUSH_SERVICES = (
-    "fcm.googleapis.com", "*.push.services.mozilla.com", "*.push.apple.com", "*.notify.windows.com",
-)  # fmt: skip
-"""Whom the browsers of today push through."""
 LINK_LASTS = timedelta(days=1)
 BROWSER_LASTS = timedelta(days=400)
 """As long as browsers keep anything."""
@@ -39,16 +34,14 @@ BROWSER_LASTS = timedelta(days=400)
 class Pushing:
     """What the page needs: who signs, where it is reached, our key, where clicks lead, whom we push to.
 
-    `services` are hosts, `*.` before one means all below it: senders post to what a visitor's browser names.
-    `http_hosts` are simulated ones, which may be reached without TLS.
+    Senders post to what a visitor's browser names, so only known services are taken.
     """
 
     links: Links
     public_url: str
     key: str
     dashboard_url: str
-    services: Sequence[str]
-    http_hosts: Sequence[str] = ()
+    services: PushServices
 
     def token(self, user_id: UUID, now: datetime, until: datetime) -> str:
         """Return a token, made now, that lets a browser subscribe as a user."""
@@ -68,24 +61,13 @@ class Pushing:
         except (BadLink, KeyError, ValueError):
             raise _not_valid() from None
 
-    def is_service(self, endpoint: str) -> bool:
-        """Say whether an endpoint is of a push service that we know."""
-        parts = urlsplit(endpoint)
-        host = parts.hostname or ""
-        if host in self.http_hosts:
-            return True
-        return parts.scheme == "https" and any(
-            host.endswith(each[1:]) if each.startswith("*.") else host == each for each in self.services
-        )
-
 
 def pushing(settings: GatewaySettings) -> Pushing | None:
     """Return what lets browsers subscribe, where all that it needs is set."""
     links, public_url, key = settings.links(), settings.public_url, settings.push_vapid_public_key
     if not (links and public_url and key):
         return None
-    services = (*PUSH_SERVICES, *settings.push_services)
-    return Pushing(links, public_url, key, settings.dashboard_url, services, settings.push_http_hosts)
+    return Pushing(links, public_url, key, settings.dashboard_url, settings.known_push_services())
 
 
 class PushLink(BaseModel):
@@ -129,7 +111,7 @@ async def subscribe(request: web.Request, pushing: Pushing, bus: Bus, now: datet
     """Add the subscription of the browser that asks, and give it a token for its next one."""
     given = checked(SubscriptionIn, await json_of(request))
     user_id, made_at = pushing.user_of(given.token, now)
-    if not pushing.is_service(given.subscription.endpoint):
+    if not pushing.services.know(given.subscription.endpoint):
         raise invalid([{"field": "subscription.endpoint", "message": "is not of a push service known here"}])
     subscription = PushSubscription.model_validate(given.subscription.model_dump())
     # Another cause each time: what was taken away meanwhile is to be there again.

@@ -1,0 +1,61 @@
+"""Push services: whom senders may post to, for an endpoint is what somebody's browser names."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from pydantic import BeforeValidator
+from pydantic_settings import NoDecode
+
+from shared.settings import Settings
+
+PUSH_SERVICES = (
+    "fcm.googleapis.com", "*.push.services.mozilla.com", "*.push.apple.com", "*.notify.windows.com",
+)  # fmt: skip
+"""Whom the browsers of today push through."""
+
+
+def _words(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    return tuple(part.strip() for part in value.split(",") if part.strip())
+
+
+@dataclass(frozen=True)
+class PushServices:
+    """The push services that are known: `hosts`, where `*.` stands for all below.
+
+    `http_hosts` are simulated ones, which may be reached without TLS.
+    """
+
+    hosts: Sequence[str] = PUSH_SERVICES
+    http_hosts: Sequence[str] = ()
+
+    def know(self, endpoint: str) -> bool:
+        """Say whether an endpoint is of one of them: nothing else is posted to from inside."""
+        try:
+            parts = urlsplit(endpoint)
+            host = parts.hostname or ""
+        except ValueError:
+            return False
+        if parts.username is not None or parts.password is not None:
+            return False
+        if host in self.http_hosts:
+            return parts.scheme in ("http", "https")
+        return parts.scheme == "https" and any(
+            host.endswith(each[1:]) if each.startswith("*.") else host == each for each in self.hosts
+        )
+
+
+class PushSettings(Settings):
+    """The settings of services that take subscriptions."""
+
+    push_services: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)] = ()
+    """Hosts of push services that may be named beside the well-known ones; `*.` stands for all below."""
+    push_http_hosts: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)] = ()
+    """Hosts of push services that may be reached without TLS: simulated ones only."""
+
+    def known_push_services(self) -> PushServices:
+        """Return the push services that are known here."""
+        return PushServices((*PUSH_SERVICES, *self.push_services), self.push_http_hosts)
