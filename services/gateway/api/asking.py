@@ -1,5 +1,6 @@
 """An authenticated call to the API, and how its body and its query are read."""
 
+import hashlib
 import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
@@ -12,11 +13,11 @@ from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
 from services.gateway.api.problems import Problem, errors_of, invalid
-from services.gateway.api.route import ADAPTERS, NAMED, Route
+from services.gateway.api.route import ADAPTERS, NAMED, Media, Route
 from services.gateway.domain.bots import DoorBot
 from services.gateway.domain.keys import Rate
 from services.gateway.domain.reading import NotJson, is_deep, read_json
-from services.gateway.store import ApiKey, Broadcasts, Guides, Idempotency, Keys
+from services.gateway.store import ApiKey, Broadcasts, Guides, Idempotency, Keys, OtherRequest
 from shared import ids
 from shared.bus import Bus
 from shared.queries import Query, ReplyT
@@ -66,6 +67,8 @@ class Call:
     """What the placeholders of the path stand for."""
     asked: BaseModel | None = None
     """The query, as the route's model."""
+    said: str = ""
+    """The digest of the body, where it is bound to an Idempotency-Key."""
 
     async def body(self) -> Any:
         """Return the JSON of the body."""
@@ -75,7 +78,28 @@ class Call:
         """Return the body as the route's model; what is wrong is named."""
         if self.route.body is not model:
             raise TypeError(f"the route declares another body than {model.__name__}")
-        return checked(model, await self.body())
+        found = checked(model, await self.body())
+        await self.bind()
+        return found
+
+    async def bind(self) -> None:
+        """Bind the Idempotency-Key, if there is one, to this body; another one under it is refused."""
+        if (scope := self.scope()) is None:
+            return
+        try:
+            await self.door.idempotency.take(self.key.id, scope, bytes.fromhex(self.said))
+        except OtherRequest:
+            raise key_reused() from None
+
+    def scope(self) -> str | None:
+        """Return the Idempotency-Key with what it is for: a key is one caller's, for one route."""
+        key = self.idempotency_key()
+        return None if key is None else f"{self._target} {key}"
+
+    @property
+    def _target(self) -> str:
+        method = "" if self.request.method == "POST" else f"{self.request.method} "
+        return f"{method}{self.request.path}"
 
     def query(self, model: type[ModelT]) -> ModelT:
         """Return the query, which has been checked, as the route's model."""
@@ -100,13 +124,27 @@ class Call:
         return key
 
     def cause(self) -> UUID:
-        """Return the id of a command: the same for the same Idempotency-Key."""
+        """Return the id of a command: the same for the same Idempotency-Key and body."""
         key = self.idempotency_key()
-        return uuid4() if key is None else ids.derived("api command", self.key.id, self.request.path, key)
+        if key is None:
+            return uuid4()
+        return ids.derived("api command", self.key.id, self._target, key, self.said)
 
     async def ask(self, query: Query[ReplyT]) -> web.Response:
         """Ask a service and answer with its reply."""
         return answer(await self.door.bus.ask(query))
+
+
+def key_reused() -> Problem:
+    """Return the problem that an Idempotency-Key was used for something else."""
+    return Problem(422, "Idempotency key reused", "this Idempotency-Key was used for another request")
+
+
+async def said_in(request: web.Request, route: Route) -> str:
+    """Return the digest of a body that an Idempotency-Key is bound to; files are bound line by line."""
+    if route.is_read or "Idempotency-Key" not in request.headers or isinstance(route.body, Media):
+        return ""
+    return hashlib.sha256(await request.read()).hexdigest()
 
 
 def named_in(request: web.Request, route: Route) -> dict[str, Any]:

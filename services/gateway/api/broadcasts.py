@@ -14,7 +14,7 @@ from services.gateway.api.asking import Call, answer, checked
 from services.gateway.api.messages import publish_requests
 from services.gateway.api.people import TimeZone
 from services.gateway.api.problems import Problem, invalid
-from services.gateway.api.repeating import Publish, answered_once
+from services.gateway.api.repeating import Publish, answered_once, once
 from services.gateway.api.requests import Name, Strict
 from services.gateway.api.route import Route
 from services.gateway.domain.broadcasts import ROLES, AudienceWord, Broadcast, Draft, Status, instant_of
@@ -265,7 +265,7 @@ ROUTES = (
     Route("POST", "/broadcasts", KeyRole.ADMIN, create_broadcast, {201: BroadcastView}, body=BroadcastIn),
     Route("GET", "/broadcasts", KeyRole.ADMIN, list_broadcasts, {200: BroadcastPage}, query=ListBroadcasts),
     Route("GET", _ONE, KeyRole.ADMIN, get_broadcast, {200: BroadcastView}),
-    Route("PUT", _ONE, KeyRole.ADMIN, change_broadcast, {200: BroadcastView}, (409,), body=BroadcastIn),
+    Route("PUT", _ONE, KeyRole.ADMIN, once(change_broadcast), {200: BroadcastView}, (409,), body=BroadcastIn),
     Route("GET", f"{_ONE}/preview", KeyRole.ADMIN, preview_broadcast, {200: Preview}),
     Route("GET", f"{_ONE}/audience", KeyRole.ADMIN, estimate_broadcast, {200: CampaignEstimate}),
     Route("POST", f"{_ONE}/test", KeyRole.ADMIN, test_broadcast, {202: Accepted}, body=ToIn),

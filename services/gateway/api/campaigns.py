@@ -62,7 +62,11 @@ async def start_campaign(call: Call) -> web.Response:
 
     A key of role service may start its own campaigns, an admin's everybody's; likewise below.
     """
-    given = await call.read(CampaignStartIn) if call.request.can_read_body else CampaignStartIn()
+    if call.request.can_read_body:
+        given = await call.read(CampaignStartIn)
+    else:
+        given = CampaignStartIn()
+        await call.bind()
     if errors := _time_errors(call.door.now(), given.scheduled_at, None):
         raise invalid(errors)
     command = StartCampaign(

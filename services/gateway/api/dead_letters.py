@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field, JsonValue, model_validator
 
 from services.gateway.api.asking import Call, answer
 from services.gateway.api.problems import Problem, invalid
+from services.gateway.api.repeating import once
 from services.gateway.api.requests import Strict
 from services.gateway.api.route import Route
 from services.gateway.domain.roles import KeyRole
@@ -222,12 +223,14 @@ ROUTES = (
         "GET", "/dead-letters", KeyRole.ADMIN, list_dead_letters, {200: DeadLetterPage}, query=ListDeadLetters
     ),
     Route("GET", "/dead-letters/{number}", KeyRole.OWNER, get_dead_letter, {200: WholeDeadLetter}),
-    Route("DELETE", "/dead-letters/{number}", KeyRole.OWNER, discard_dead_letter, {200: DeadLettersDone}),
+    Route(
+        "DELETE", "/dead-letters/{number}", KeyRole.OWNER, once(discard_dead_letter), {200: DeadLettersDone}
+    ),
     Route(
         "POST",
         "/dead-letters/{number}/replay",
         KeyRole.OWNER,
-        replay_dead_letter,
+        once(replay_dead_letter),
         {200: DeadLettersDone},
         refuses=(409,),
     ),
@@ -235,7 +238,7 @@ ROUTES = (
         "POST",
         "/dead-letters/replay",
         KeyRole.OWNER,
-        replay_dead_letters,
+        once(replay_dead_letters),
         {200: DeadLettersDone},
         body=WhichDeadLetters,
     ),
@@ -243,7 +246,7 @@ ROUTES = (
         "POST",
         "/dead-letters/discard",
         KeyRole.OWNER,
-        discard_dead_letters,
+        once(discard_dead_letters),
         {200: DeadLettersDone},
         body=WhichDeadLetters,
     ),

@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from services.gateway.api.asking import Call, answer
 from services.gateway.api.problems import Problem, invalid
+from services.gateway.api.repeating import once
 from services.gateway.api.requests import Strict
 from services.gateway.api.route import Route
 from services.gateway.domain.guides import Category, Difficulty, Guide, check_guide
@@ -145,7 +146,11 @@ def _view(guide: Guide, numbers: GuideNumbers | None) -> GuideView:
 
 ROUTES = (
     Route("GET", "/guides", KeyRole.SERVICE, list_guides, {200: GuideList}, query=GuidesAsked),
-    Route("POST", "/guides", KeyRole.ADMIN, create_guide, {201: GuideView}, refuses=(409,), body=GuideIn),
+    Route(
+        "POST", "/guides", KeyRole.ADMIN, once(create_guide), {201: GuideView}, refuses=(409,), body=GuideIn
+    ),
     Route("GET", "/guides/{guide_id}", KeyRole.SERVICE, get_guide, {200: GuideView}),
-    Route("PATCH", "/guides/{guide_id}", KeyRole.ADMIN, change_guide, {200: GuideView}, body=GuideChangeIn),
+    Route(
+        "PATCH", "/guides/{guide_id}", KeyRole.ADMIN, once(change_guide), {200: GuideView}, body=GuideChangeIn
+    ),
 )

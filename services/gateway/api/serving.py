@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from aiohttp import web
 
 from services.gateway.api.access import admitted
-from services.gateway.api.asking import Call, Door, answer, asked_in, named_in
+from services.gateway.api.asking import Call, Door, answer, asked_in, named_in, said_in
 from services.gateway.api.boundary import boundary
 from services.gateway.api.browsing import add_documents
 from services.gateway.api.headers import add_options, finishing
@@ -87,7 +87,7 @@ def _guarded(door: Door, route: Route) -> Callable[[web.Request], Awaitable[web.
     async def guarded(request: web.Request) -> web.StreamResponse:
         key = await admitted(request, door.keys, route.role, door.rate)
         named, asked = named_in(request, route), asked_in(request, route)
-        call = Call(request, door, key, route, named, asked)
+        call = Call(request, door, key, route, named, asked, await said_in(request, route))
         if not route.is_read:
             call.idempotency_key()  # a malformed one is refused, whether or not it would make a difference
         return await route.handle(call)

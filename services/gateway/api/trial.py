@@ -3,7 +3,7 @@
 import asyncio
 import time
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from aiohttp import web
 
@@ -14,6 +14,7 @@ from services.gateway.api.problems import Problem
 from services.gateway.api.requests import TrialIn
 from services.gateway.api.route import Route
 from services.gateway.domain.roles import KeyRole
+from shared import ids
 from shared.bus import NoAnswer, Refusal
 from shared.events import Channel, Lane, MessageRequested, State
 from shared.queries import GetMessage, GetRecipient, MessageView, RecipientView
@@ -34,9 +35,9 @@ async def send_test(call: Call) -> web.Response:
     await _check_template(call, given)
     now = call.door.now()
     event = MessageRequested(
-        id=uuid4(), at=now, lane=Lane.TRANSACTIONAL, channels=(given.channel,), user_id=given.user_id,
-        template=given.template_name, variables=given.template_vars,
-        expires_at=now + VALID[Lane.TRANSACTIONAL], metadata={"test": True},
+        id=ids.derived("test message", call.cause()), at=now, lane=Lane.TRANSACTIONAL,
+        channels=(given.channel,), user_id=given.user_id, template=given.template_name,
+        variables=given.template_vars, expires_at=now + VALID[Lane.TRANSACTIONAL], metadata={"test": True},
     )  # fmt: skip
     started = time.monotonic()
     await publish_requests(call, [event])
