@@ -55,24 +55,30 @@ BUSY_NOTE = (
 
 FiguresArgument = Annotated[list[str] | None, typer.Argument(help=f"Some of: {', '.join(FIGURES)}.")]
 RoundsOption = Annotated[int, typer.Option("--rounds", min=1, help="How often everything is measured.")]
-WriteOption = Annotated[bool, typer.Option("--write", help=f"Write the table into {README.name}.")]
+WriteOption = Annotated[
+    bool, typer.Option("--write", help=f"Write them into {README.name}, beside those of other runs.")
+]
 
 
 def main(figures: FiguresArgument = None, rounds: RoundsOption = 5, write: WriteOption = False) -> None:
-    """Measure, and print the table."""
+    """Measure, and print a table for each figure."""
     chosen = figures or [name for name in FIGURES if name not in LONG]
     if unknown := set(chosen) - set(FIGURES):
         raise typer.BadParameter(f"{', '.join(sorted(unknown))}: expected some of {', '.join(FIGURES)}")
-    began = machine.load()
-    measured = []
     for name in chosen:
         typer.echo(f"Measuring {name}", err=True)
-        measured.append(asyncio.run(_measured(FIGURES[name], rounds)))
-    noise = f" The load average before was {began:.1f}." + (BUSY_NOTE if began > BUSY else "")
-    text = table.report(measured, machine.facts(datetime.now(UTC)) + noise)
-    typer.echo(text)
-    if write:
-        table.write(README, text)
+        began = machine.load()
+        measured = asyncio.run(_measured(FIGURES[name], rounds))
+        section = table.report(name, measured, _facts(began, settling=name != chosen[0]))
+        typer.echo(section + "\n")
+        if write:
+            table.write(README, section, list(FIGURES))
+
+
+def _facts(load: float, *, settling: bool) -> str:
+    """Return what a figure was taken on; after another figure the load average says nothing."""
+    noise = "" if settling else f" The load average before was {load:.1f}."
+    return machine.facts(datetime.now(UTC)) + noise + (BUSY_NOTE if load > BUSY and not settling else "")
 
 
 async def _measured(measure: Callable[[int], Awaitable[Figure]], rounds: int) -> Figure:

@@ -1,5 +1,6 @@
-"""The report: a table for each figure, written between the markers of a README."""
+"""The report: a section for each figure, written between the markers of a README."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,18 +9,29 @@ from bench.figures import Figure, Row, Target
 BEGIN, END = "<!-- figures: written by `make bench` -->", "<!-- end of figures -->"
 
 
-def report(figures: Sequence[Figure], facts: str) -> str:
-    """Return the figures as Markdown."""
-    return "\n\n".join([facts, *(_figure(each) for each in figures)])
+def report(name: str, figure: Figure, facts: str) -> str:
+    """Return a figure as a section of Markdown that says what it is called and what it was taken on."""
+    return f"<!-- {name} -->\n{_figure(figure)}\n\n*{facts}*"
 
 
-def write(file: Path, text: str) -> None:
-    """Put a report between the markers of a file; raises ValueError where it has none."""
+def write(file: Path, section: str, order: Sequence[str]) -> None:
+    """Put a section in its place between the markers of a file, and leave the others as they are.
+
+    What no name in `order` belongs to goes. Raises ValueError where the file has no markers.
+    """
     before, found, rest = file.read_text().partition(BEGIN)
-    _, ended, after = rest.partition(END)
+    inside, ended, after = rest.partition(END)
     if not (found and ended):
         raise ValueError(f"{file} has no markers to write between")
+    sections = _sections(inside) | _sections(section)
+    text = "\n\n".join(sections[name] for name in order if name in sections)
     file.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{after}")
+
+
+def _sections(text: str) -> dict[str, str]:
+    """Return the sections of a report, by name."""
+    parts = re.split(r"^(?=<!-- \w+ -->$)", text, flags=re.MULTILINE)
+    return {part.split()[1]: part.strip() for part in parts if part.startswith("<!-- ")}
 
 
 def _figure(figure: Figure) -> str:

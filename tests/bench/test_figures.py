@@ -7,6 +7,8 @@ import pytest
 from bench.figures import Figure, Row, Target, ratios
 from bench.table import BEGIN, END, report, write
 
+NAMED = (("one", "First"), ("two", "Second"), ("two", "Second, anew"))
+
 
 def test_ratios_are_taken_round_by_round() -> None:
     """A slow round is slow for both sides: the ratio does not see it."""
@@ -27,7 +29,7 @@ def test_a_missed_target_is_said_with_its_reason() -> None:
     rows = [Row("ours", "1/s", [1_000.0, 1_200.0, 1_100.0]), Row("theirs", "1/s", [500.0])]
     kept, missed = Target("of one", [2.2], 2.0, why="unused"), Target("of two", [1.5], 2.0, why="It is slow.")
     too = Target("of three", [1.0], 2.0, why="It is slow.")
-    text = report([Figure("Things", "As it is.", rows, [kept, missed, too])], "Some machine.")
+    text = report("things", Figure("Things", "As it is.", rows, [kept, missed, too]), "Some machine.")
 
     assert "| ours | 1,100 1/s | 1,000, 1,200 |  |" in text
     assert "| of one | ≥ 2 | 2.2 |  | kept |" in text
@@ -36,14 +38,15 @@ def test_a_missed_target_is_said_with_its_reason() -> None:
     assert "unused" not in text
 
 
-def test_the_table_is_put_between_its_markers(tmp_path: Path) -> None:
-    """Writing again replaces what was there, and nothing else."""
+def test_a_section_is_put_in_its_place(tmp_path: Path) -> None:
+    """Writing again replaces the section of that name, and nothing else; all stand in their order."""
     file = tmp_path / "README.md"
-    file.write_text(f"# Title\n\n{BEGIN}\n\n{END}\n\nThe end.\n")
-    write(file, "old")
-    write(file, "new")
+    file.write_text(f"# Title\n\n{BEGIN}\n\nold words\n\n{END}\n\nThe end.\n")
+    one, two, anew = (report(name, Figure(title, "", []), "Facts.") for name, title in NAMED)
+    for section in (two, one, anew):
+        write(file, section, ["one", "two"])
 
-    assert file.read_text() == f"# Title\n\n{BEGIN}\n\nnew\n\n{END}\n\nThe end.\n"
+    assert file.read_text() == f"# Title\n\n{BEGIN}\n\n{one}\n\n{anew}\n\n{END}\n\nThe end.\n"
 
 
 def test_a_file_without_markers_is_left_alone(tmp_path: Path) -> None:
@@ -51,5 +54,5 @@ def test_a_file_without_markers_is_left_alone(tmp_path: Path) -> None:
     file = tmp_path / "README.md"
     file.write_text("# Title\n")
     with pytest.raises(ValueError, match="no markers"):
-        write(file, "new")
+        write(file, "<!-- one -->\nnew", ["one"])
     assert file.read_text() == "# Title\n"
