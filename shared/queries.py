@@ -5,10 +5,11 @@ of them answers. Commands carry `cause`, the id of what caused them, as idempote
 answered is a `Refusal`; what is not answered in time is `NoAnswer` (both in `shared.bus`).
 """
 
+from datetime import UTC, datetime
 from typing import Annotated, ClassVar, Generic, Literal, TypeVar
 from uuid import UUID
 
-from pydantic import AwareDatetime, Field, JsonValue
+from pydantic import AfterValidator, AwareDatetime, Field, JsonValue
 
 from shared.events import (
     Address,
@@ -26,6 +27,19 @@ from shared.events import (
 )
 
 ReplyT = TypeVar("ReplyT", bound=Value)
+
+
+EARLIEST, LATEST = datetime(1900, 1, 1, tzinfo=UTC), datetime(3000, 1, 1, tzinfo=UTC)
+
+
+def _within_reach(value: datetime) -> datetime:
+    if not EARLIEST <= value < LATEST:
+        raise ValueError("expected a time from 1900 on and before 3000")
+    return value
+
+
+Moment = Annotated[AwareDatetime, AfterValidator(_within_reach)]
+"""A time that may be asked for: one that there is in every time zone, and days before and after it too."""
 
 
 class Query(Value, Generic[ReplyT]):
@@ -287,7 +301,7 @@ class PauseSchedule(Query[ScheduleChanged]):
 
     cause: UUID
     schedule_id: UUID | None = None
-    until: AwareDatetime | None = None
+    until: Moment | None = None
 
 
 class GetSchedule(Query[ScheduleView]):
@@ -337,7 +351,7 @@ class PlanSlots(Query[Plan]):
     reply = Plan
 
     schedule_id: UUID | None = None
-    until: AwareDatetime | None = None
+    until: Moment | None = None
     limit: int = Field(default=20, ge=1, le=500)
 
 
@@ -524,8 +538,8 @@ class ListPromoLog(Query[PromoLogPage]):
     reply = PromoLogPage
 
     promo_id: str | None = None
-    since: AwareDatetime | None = None
-    until: AwareDatetime | None = None
+    since: Moment | None = None
+    until: Moment | None = None
     cursor: str | None = None
     limit: int = Field(default=100, ge=1, le=500)
 
@@ -562,8 +576,8 @@ class CountPosts(Query[PromoPostsList]):
     reply = PromoPostsList
 
     promo_id: str | None = None
-    since: AwareDatetime | None = None
-    until: AwareDatetime | None = None
+    since: Moment | None = None
+    until: Moment | None = None
 
 
 # --- clicks ---------------------------------------------------------------------------------------------
@@ -600,8 +614,8 @@ class ListClicks(Query[ClickPage]):
 
     user_id: UUID | None = None
     promo_id: str | None = None
-    since: AwareDatetime | None = None
-    until: AwareDatetime | None = None
+    since: Moment | None = None
+    until: Moment | None = None
     cursor: str | None = None
     limit: int = Field(default=100, ge=1, le=500)
 
@@ -636,8 +650,8 @@ class CountClicks(Query[PromoClicksList]):
     reply = PromoClicksList
 
     promo_id: str | None = None
-    since: AwareDatetime | None = None
-    until: AwareDatetime | None = None
+    since: Moment | None = None
+    until: Moment | None = None
 
 
 class PostClicks(Value):
@@ -671,8 +685,8 @@ class ListPostClicks(Query[PostClicksPage]):
 
     promo_id: str | None = None
     schedule_id: UUID | None = None
-    since: AwareDatetime | None = None
-    until: AwareDatetime | None = None
+    since: Moment | None = None
+    until: Moment | None = None
     cursor: str | None = None
     limit: int = Field(default=100, ge=1, le=500)
 
@@ -706,8 +720,8 @@ class GetClicksSeries(Query[ClicksSeries]):
     reply = ClicksSeries
 
     promo_id: str | None = None
-    since: AwareDatetime
-    until: AwareDatetime
+    since: Moment
+    until: Moment
     by: Literal["hour", "day"] = "day"
     time_zone: str = "UTC"
 

@@ -4,6 +4,8 @@ import itertools
 import json
 from typing import Any
 
+import orjson
+import pytest
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
@@ -130,3 +132,12 @@ def test_depth(depth: int) -> None:
     assert is_deep(json.loads(deep), deep) == (depth > 100)
     wide = b"[" + b"[]," * 500 + b"[]]"
     assert not is_deep(json.loads(wide), wide)
+
+
+@pytest.mark.parametrize("digits", ["9" * 20, "1" + "0" * 29, "-9223372036854775809", "9" * 300])
+def test_no_number_is_larger_than_its_readers_take(digits: str) -> None:
+    """A whole number beyond 64 bits is a float, whichever reader the rest of the body needs."""
+    plain = read_json(b'{"n": %b}' % digits.encode())
+    tolerant = read_json(b'{"n": %b, "s": "\\ud800"}' % digits.encode())
+    assert plain["n"] == tolerant["n"] == float(digits)
+    assert orjson.dumps(tolerant) is not None

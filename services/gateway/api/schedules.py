@@ -3,7 +3,7 @@
 from uuid import UUID
 
 from aiohttp import web
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from services.gateway.api.asking import Call, answer
 from services.gateway.api.requests import Strict
@@ -16,6 +16,7 @@ from shared.queries import (
     EditSchedule,
     GetSchedule,
     ListSchedules,
+    Moment,
     PauseSchedule,
     Plan,
     PlanSlots,
@@ -47,13 +48,13 @@ class NewSchedule(ScheduleChange):
 class Pause(Strict):
     """How long nothing is to be posted."""
 
-    until: AwareDatetime
+    until: Moment
 
 
 class Ahead(BaseModel):
     """How far to look ahead."""
 
-    until: AwareDatetime | None = None
+    until: Moment | None = None
     limit: int = Field(default=20, ge=1, le=500)
 
 

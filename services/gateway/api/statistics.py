@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from aiohttp import web
-from pydantic import AwareDatetime, BaseModel
+from pydantic import BaseModel
 
 from services.gateway.api.asking import Call, answer
 from services.gateway.api.problems import invalid
@@ -30,6 +30,7 @@ from shared.queries import (
     GetSchedule,
     ListPostClicks,
     ListPromoLog,
+    Moment,
     PostClicks,
 )
 
@@ -45,15 +46,15 @@ class Which(BaseModel):
     """Which promo, and which slots: from `since` on and before `until`."""
 
     promo_id: str | None = None
-    since: AwareDatetime | None = None
-    until: AwareDatetime | None = None
+    since: Moment | None = None
+    until: Moment | None = None
 
 
 class Charted(BaseModel):
     """What a chart shows: else the last 30 days or 48 hours, in the default schedule's time zone."""
 
-    since: AwareDatetime | None = None
-    until: AwareDatetime | None = None
+    since: Moment | None = None
+    until: Moment | None = None
     by: Literal["hour", "day"] = "day"
     time_zone: str | None = None
 

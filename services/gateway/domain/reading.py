@@ -9,7 +9,8 @@ from shared.text import clean
 
 DEEPEST = 100
 """Levels of nesting that every reader of an event takes."""
-LONGEST_INTEGER = 40
+LONGEST_INTEGER = 20
+"""Digits, with the sign; no longer one has 64 bits."""
 
 
 class NotJson(ValueError):
@@ -51,7 +52,9 @@ def _read_tolerantly(body: bytes) -> Any:
 
 
 def _integer(digits: str) -> int | float:
-    return int(digits) if len(digits) <= LONGEST_INTEGER else float(digits)
+    """Return a number as orjson does: a whole one of 64 bits, or a float."""
+    number = int(digits) if len(digits) <= LONGEST_INTEGER else None
+    return number if number is not None and -(2**63) <= number < 2**64 else float(digits)
 
 
 def _refuse(word: str) -> None:
