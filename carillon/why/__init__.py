@@ -55,7 +55,7 @@ def command(which: IdArgument, stack: StackOption = None, json: JsonOption = Fal
         fail(f"a database of this system cannot be used ({type(error).__name__})", code=1)
     nodes = grown(steps)
     if not nodes:
-        trimmed = f"; {_said_of(before)}" if before else ""
+        trimmed = f"; events before {_newest(before)} are trimmed" if before else ""
         fail(f"nothing is known of {which}{trimmed}", code=1)
     if json:
         print_json({"id": which, "trimmed_before": before, "story": [node.view() for node in nodes]})
@@ -64,16 +64,11 @@ def command(which: IdArgument, stack: StackOption = None, json: JsonOption = Fal
         _print(_tree(node))
     # What is younger than every cut is told whole.
     if any(step.at < at for step in steps for at in before.values()):
-        console.print(f"Tables tell what streams do not any more: {_said_of(before)}.", style="dim")
+        console.print(f"Events before {_newest(before)} are trimmed: tables tell the rest.", style="dim")
 
 
-def _said_of(before: Mapping[str, datetime]) -> str:
-    moments = [f"{stream} before {_minute(at)}" for stream, at in before.items()]
-    return f"trimmed are {', '.join(moments)}"
-
-
-def _minute(at: datetime) -> str:
-    return at.astimezone(UTC).strftime("%Y-%m-%d %H:%MZ")
+def _newest(before: Mapping[str, datetime]) -> str:
+    return max(before.values()).astimezone(UTC).strftime("%Y-%m-%d %H:%MZ")
 
 
 async def _gather(system: System, wanted: Wanted) -> tuple[list[Step], dict[str, datetime]]:
