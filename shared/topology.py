@@ -82,7 +82,7 @@ TRIMMED = tuple(each.name for each in STREAMS if each.name not in ("DLQ", "DISCA
 """What is trimmed by age; dead letters stay until somebody decides, and those given up for the books."""
 
 DURABLES: tuple[Durable, ...] = (
-    Durable("scheduler_promos", "PROMOS", ("promos.due", "promos.skipped"), concurrency=4),
+    Durable("scheduler_promos", "PROMOS", ("promos.due", "promos.skipped"), concurrency=2, batch=250),
     Durable("scheduler_outcomes", "OUTCOMES", ("outcomes.>",), concurrency=4),
     Durable("clicks_presses", "CLICKS", ("clicks.pressed",), concurrency=2, batch=500),
     Durable("clicks_annotations", "CLICKS", ("clicks.annotated",), concurrency=1, batch=100),

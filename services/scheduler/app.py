@@ -14,7 +14,7 @@ from services.scheduler.domain.timing import Every
 from services.scheduler.settings import SchedulerSettings
 from services.scheduler.store import Catalogue, PromoLog, Schedules, Slots
 from shared import failpoints, markdown, queries, tasks, telemetry
-from shared.bus import Answering, Bus, Refusal, Route, answering, on
+from shared.bus import Answering, BatchRoute, Bus, Refusal, Route, answering, on, on_batch
 from shared.database import Attempts, Database, is_unavailable
 from shared.events import (
     Button,
@@ -59,7 +59,7 @@ async def app(settings: SchedulerSettings, service: Service) -> AsyncIterator[No
         attempts = Attempts(database)
         promo_log = PromoLog(database)
         async with (
-            bus.consume(
+            bus.consume_batches(
                 "scheduler_promos", *promo_routes(promo_log), attempts=attempts, is_unavailable=is_unavailable
             ),
             bus.consume(
@@ -120,11 +120,11 @@ def followed(promo: queries.PromoView, templates: Templates) -> str | None:
         return None
 
 
-def promo_routes(promo_log: PromoLog) -> tuple[Route, ...]:
+def promo_routes(promo_log: PromoLog) -> tuple[BatchRoute, ...]:
     """Return who handles what scheduler itself has said of slots."""
     return (
-        on(PromoDue, lambda due, _: handlers.promo_due(due, promo_log)),
-        on(SlotSkipped, lambda skipped, _: handlers.slot_skipped(skipped, promo_log)),
+        on_batch(PromoDue, lambda dues: handlers.promo_due(dues, promo_log)),
+        on_batch(SlotSkipped, lambda skipped: handlers.slot_skipped(skipped, promo_log)),
     )
 
 

@@ -1,9 +1,11 @@
 """What scheduler does with each event: it keeps the promo log."""
 
+from collections.abc import Sequence
+
 from services.scheduler.store import PromoLog, books
 from services.scheduler.store.copies import COPIES
 from shared import metrics
-from shared.bus import on
+from shared.bus import on, on_batch
 from shared.database import Database
 from shared.events import (
     OUTCOMES,
@@ -22,15 +24,15 @@ from shared.record.keeping import Keeping
 UNKNOWN_PROMO = "other"
 
 
-async def promo_due(due: PromoDue, promo_log: PromoLog) -> None:
-    """Log that a promo is intended for a chat."""
-    await promo_log.record_due(due)
+async def promo_due(dues: Sequence[PromoDue], promo_log: PromoLog) -> None:
+    """Log that promos are intended for chats."""
+    await promo_log.record_due(dues)
 
 
-async def slot_skipped(skipped: SlotSkipped, promo_log: PromoLog) -> None:
-    """Log that a slot passed without a post."""
-    if await promo_log.record_skipped(skipped):
-        metrics.SLOTS_SKIPPED.labels(reason=skipped.reason).inc()
+async def slot_skipped(skipped: Sequence[SlotSkipped], promo_log: PromoLog) -> None:
+    """Log that slots passed without a post."""
+    for reason in await promo_log.record_skipped(skipped):
+        metrics.SLOTS_SKIPPED.labels(reason=reason).inc()
 
 
 async def promo_posted(outcome: PromoPosted, promo_log: PromoLog) -> None:
@@ -75,18 +77,15 @@ def projecting(database: Database) -> Projecting:
         if outcome.promo is not None:
             await promo_log.record_outcome(outcome, outcome.promo)
 
-    async def skipped(slot: SlotSkipped) -> None:
-        await promo_log.record_skipped(slot)
+    async def skipped(slots: Sequence[SlotSkipped]) -> None:
+        await promo_log.record_skipped(slots)
 
     return Projecting(
         tables=("promo_log_chats",),
         feeds=(
             Feed(
                 "scheduler_promos",
-                (
-                    on(PromoDue, lambda due, _: promo_log.record_due(due)),
-                    on(SlotSkipped, lambda slot, _: skipped(slot)),
-                ),
+                (on_batch(PromoDue, promo_log.record_due), on_batch(SlotSkipped, skipped)),
             ),
             Feed(
                 "scheduler_outcomes", tuple(on(each, lambda outcome, _: ended(outcome)) for each in OUTCOMES)

@@ -167,26 +167,25 @@ class Bus:
         """Consume a durable, an event at a time, until left; `concurrency` is instead of the topology's."""
         each = durable(name)
         each = replace(each, concurrency=concurrency or each.concurrency)
-        return self._consume(each, routes, None, attempts, is_unavailable)
+        return self._consume(each, routes, (), attempts, is_unavailable)
 
     def consume_batches(
         self,
         name: str,
-        route: BatchRoute,
-        *,
+        *routes: BatchRoute,
         attempts: AttemptsRecord,
         is_unavailable: Callable[[BaseException], bool] = _never,
     ) -> AbstractAsyncContextManager[None]:
         """Consume a durable, many events at a time, until left."""
-        single = Route(route.event_class, lambda event, _: route.handle([event]))
-        return self._consume(durable(name), [single], route, attempts, is_unavailable)
+        singles = [_single(route) for route in routes]
+        return self._consume(durable(name), singles, routes, attempts, is_unavailable)
 
     @asynccontextmanager
     async def _consume(
         self,
         each: Durable,
         routes: Sequence[Route],
-        batch_route: BatchRoute | None,
+        batch_routes: Sequence[BatchRoute],
         attempts: AttemptsRecord,
         is_unavailable: Callable[[BaseException], bool],
     ) -> AsyncIterator[None]:
@@ -195,7 +194,7 @@ class Bus:
             durable=each,
             ack_wait_seconds=await self._ack_wait(each),
             routes=routes,
-            batch_route=batch_route,
+            batch_routes=batch_routes,
             attempts=attempts,
             dead_letters=self.dead_letters,
             retry_seconds=self._retry_seconds,
@@ -234,6 +233,10 @@ class Bus:
         except (nats.errors.Error, TimeoutError, OSError):
             log.debug("closed_while_disconnected")
         await self._client.close()
+
+
+def _single(route: BatchRoute) -> Route:
+    return Route(route.event_class, lambda event, _: route.handle([event]))
 
 
 async def _log_error(error: Exception) -> None:

@@ -13,10 +13,11 @@ from typing import Any
 from nats.aio.msg import Msg
 
 from shared import tasks, telemetry
-from shared.bus.envelope import Arrived
+from shared.bus.envelope import EVENT, Arrived
 from shared.bus.handling import OUTAGE_NAK_SECONDS, Consumer, Handling, Unparsable
 from shared.bus.holding import Holding
 from shared.bus.pulling import Pulling
+from shared.bus.routes import BatchRoute
 from shared.events import Event
 
 PROBE_SECONDS = 1.0
@@ -48,7 +49,7 @@ class Consumption:
 
     def start(self) -> None:
         """Start pulling and handling."""
-        work = self._work_batches if self._consumer.batch_route else self._work
+        work = self._work_batches if self._consumer.batch_routes else self._work
         self._pull = self._spawn(self._pulling.run())
         self._spawn(self._renew())
         self._spawn(self._work_again())
@@ -140,9 +141,20 @@ class Consumption:
             await asyncio.sleep(NAP_SECONDS)
 
     async def _handle_batch(self, batch: Sequence[Arrived]) -> None:
-        """Handle many at once; whatever goes wrong, handle them one by one."""
-        route = self._consumer.batch_route
-        assert route is not None  # noqa: S101 - only consumers of batches come here
+        """Handle what belongs together at once, and what nobody takes by itself."""
+        routes = {route.event_class.name: route for route in self._consumer.batch_routes}
+        sole = next(iter(routes.values())) if len(routes) == 1 else None
+        sorted_out: dict[str, list[Arrived]] = {}
+        for arrived in batch:
+            if (route := routes.get(arrived.headers.get(EVENT, ""), sole)) is None:
+                await self._handling.handle(arrived)
+            else:
+                sorted_out.setdefault(route.event_class.name, []).append(arrived)
+        for name, its in sorted_out.items():
+            await self._handle_together(routes[name], its)
+
+    async def _handle_together(self, route: BatchRoute, batch: Sequence[Arrived]) -> None:
+        """Handle events of a class at once; whatever goes wrong, handle them one by one."""
         events: list[Event] = []
         parsed: list[Arrived] = []
         for arrived in batch:

@@ -50,7 +50,7 @@ class Consumer:
     durable: Durable
     ack_wait_seconds: float
     routes: Sequence[Route]
-    batch_route: BatchRoute | None
+    batch_routes: Sequence[BatchRoute]
     attempts: AttemptsRecord
     dead_letters: DeadLetters
     retry_seconds: Sequence[float]

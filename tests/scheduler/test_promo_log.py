@@ -72,7 +72,8 @@ def outcome(
 async def tell(promo_log: PromoLog, *events: Event) -> None:
     """Hand events to their handlers, in this order."""
     for event in events:
-        await HANDLERS[type(event)](event, promo_log)
+        handled = [event] if isinstance(event, PromoDue | SlotSkipped) else event
+        await HANDLERS[type(event)](handled, promo_log)
 
 
 async def entries(promo_log: PromoLog, **conditions: Any) -> tuple[PromoLogEntry, ...]:

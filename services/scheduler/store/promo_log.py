@@ -1,5 +1,6 @@
 """The promo log: one row per slot and chat, from PromoDue and outcomes in whatever order they come."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -11,17 +12,27 @@ from shared.database import Database
 from shared.events import Outcome, PromoDue, PromoRef, SlotSkipped
 from shared.queries import PromoLogEntry, PromoPosts, PromoPostsList
 
+# In the order of ids, so that two replicas cannot wait for each other.
 _RECORD_DUE = text("""
 INSERT INTO promo_log_chats (id, schedule_id, slot, promo_id, chat_id, state, attempt, rank, due_at)
-VALUES (:id, :schedule_id, :slot, :promo_id, :chat_id, 'pending', 0, 0, :due_at)
+SELECT id, schedule_id, slot, promo_id, chat_id, 'pending', 0, 0, due_at FROM unnest(
+    CAST(:ids AS uuid[]), CAST(:schedule_ids AS uuid[]), CAST(:slots AS timestamptz[]),
+    CAST(:promo_ids AS text[]), CAST(:chat_ids AS bigint[]), CAST(:due_at AS timestamptz[])
+) AS due (id, schedule_id, slot, promo_id, chat_id, due_at)
+ORDER BY id
 ON CONFLICT (id) DO UPDATE
 SET promo_id = excluded.promo_id, chat_id = excluded.chat_id, due_at = excluded.due_at
 """)
 
 _RECORD_SKIPPED = text("""
 INSERT INTO promo_log_chats (id, schedule_id, slot, state, attempt, rank, reason, due_at)
-VALUES (:id, :schedule_id, :slot, 'skipped', 0, 0, :reason, :due_at)
+SELECT id, schedule_id, slot, 'skipped', 0, 0, reason, due_at FROM unnest(
+    CAST(:ids AS uuid[]), CAST(:schedule_ids AS uuid[]), CAST(:slots AS timestamptz[]),
+    CAST(:reasons AS text[]), CAST(:due_at AS timestamptz[])
+) AS skipped (id, schedule_id, slot, reason, due_at)
+ORDER BY id
 ON CONFLICT (id) DO NOTHING
+RETURNING reason
 """)
 
 # Sent always wins, otherwise the highest (attempt, rank); the id decides where even these are the same.
@@ -98,29 +109,30 @@ class PromoLog:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def record_due(self, due: PromoDue) -> None:
-        """Record that a promo is intended for a chat."""
+    async def record_due(self, dues: Sequence[PromoDue]) -> None:
+        """Record that promos are intended for chats."""
+        once = {due.id: due for due in dues}.values()
         await self._database.execute(
             _RECORD_DUE,
-            id=due.id,
-            schedule_id=due.schedule_id,
-            slot=due.slot,
-            promo_id=due.promo_id,
-            chat_id=due.chat_id,
-            due_at=due.at,
+            ids=[due.id for due in once],
+            schedule_ids=[due.schedule_id for due in once],
+            slots=[due.slot for due in once],
+            promo_ids=[due.promo_id for due in once],
+            chat_ids=[due.chat_id for due in once],
+            due_at=[due.at for due in once],
         )
 
-    async def record_skipped(self, skipped: SlotSkipped) -> bool:
-        """Record that a slot passed without a post; say whether that is news."""
-        recorded = await self._database.execute(
+    async def record_skipped(self, skipped: Sequence[SlotSkipped]) -> list[str]:
+        """Record that slots passed without a post; return the reasons of those of which that is news."""
+        rows = await self._database.rows(
             _RECORD_SKIPPED,
-            id=skipped.id,
-            schedule_id=skipped.schedule_id,
-            slot=skipped.slot,
-            reason=skipped.reason,
-            due_at=skipped.at,
+            ids=[each.id for each in skipped],
+            schedule_ids=[each.schedule_id for each in skipped],
+            slots=[each.slot for each in skipped],
+            reasons=[each.reason for each in skipped],
+            due_at=[each.at for each in skipped],
         )
-        return recorded > 0
+        return [row["reason"] for row in rows]
 
     async def record_outcome(self, outcome: Outcome, promo: PromoRef) -> Recorded:
         """Record what became of a post, unless more is known already."""

@@ -3,13 +3,14 @@
 import asyncio
 import time
 from collections.abc import Sequence
+from uuid import UUID
 
 import pytest
 from nats.aio.client import Client
 
 from shared.bus import Bus, Receipt, RetryLater, on, on_batch
 from shared.database import is_unavailable
-from shared.events import ButtonClicked, Event
+from shared.events import ButtonClicked, ClickAnnotated, Event
 from tests.servers import AnyNats
 from tests.shared.bus.conftest import ACK_WAIT, RETRIES, MemoryAttempts, click, ids, narrowed, until
 
@@ -307,6 +308,35 @@ async def test_batches_take_many_and_fail_one_by_one(
     assert max(sizes) > 50
     letters = [letter async for letter in bus.dead_letters.all()]
     assert sorted(letter.reason for letter in letters) == ["failed", "unparsable"]
+
+
+async def test_classes_of_a_subject_are_batched_each_by_itself(
+    bus: Bus, attempts: MemoryAttempts, client: Client
+) -> None:
+    """What two classes share comes to each in batches of its own; what neither takes is not lost unseen."""
+    came: dict[str, list[int]] = {"pressed": [], "annotated": []}
+
+    async def pressed(events: Sequence[ButtonClicked]) -> None:
+        came["pressed"].append(len([event for event in events if event.bot]))
+
+    async def annotated(events: Sequence[ClickAnnotated]) -> None:
+        came["annotated"].append(len([event for event in events if event.click_id]))
+
+    for number in range(20):
+        await bus.publish(click(number))
+    body = b'{"id":"%s","at":"2026-03-01T00:00:00Z","click_id":"%s","metadata":{}}'
+    stream = client.jetstream()
+    for number in range(10):
+        # The stand-in for a second class: a durable sees the subjects that it was declared with.
+        each = body % (str(UUID(int=number)).encode(), str(UUID(int=number)).encode())
+        await stream.publish("clicks.pressed", each, headers={"Carillon-Event": ClickAnnotated.name})
+    await stream.publish("clicks.pressed", b"{}", headers={"Carillon-Event": "made.up"})
+    routes = (on_batch(ButtonClicked, pressed), on_batch(ClickAnnotated, annotated))
+    async with bus.consume_batches(BATCHES, *routes, attempts=attempts):
+        await until(lambda: (sum(came["pressed"]), sum(came["annotated"])) == (20, 10))
+        await asyncio.sleep(0.2)
+    assert max(map(len, came.values())) < 10, "batches"
+    assert [letter.event async for letter in bus.dead_letters.all()] == ["made.up"]
 
 
 async def test_unrouted_events_are_passed_over_and_unknown_names_buried(
