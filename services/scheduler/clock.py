@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from typing import TypeVar, cast
 
 from services.scheduler.domain.decision import Cancellation, Slot
 from services.scheduler.store import Slots
@@ -12,12 +13,25 @@ from shared.database import is_unavailable
 from shared.events import Event
 from shared.failpoints import passing
 
+NAMED_AT_MOST = 100
+"""Slots at once that have a line of the log each; of more than that their number is told."""
 LONGEST_SLEEP_SECONDS = 1.0
 """However far the next slot is: the wall clock may jump, and another replica may start a schedule."""
+
+T = TypeVar("T")
 
 log = telemetry.logger(__name__)
 
 Publish = Callable[[Event], Awaitable[None]]
+
+
+async def both(first: Awaitable[T], second: Awaitable[object]) -> T:
+    """Wait until both have come to an end, and return what the first says; an error of either is raised."""
+    said, done = await asyncio.gather(first, second, return_exceptions=True)
+    for each in (said, done):
+        if isinstance(each, BaseException):
+            raise each
+    return cast("T", said)
 
 
 def utc_now() -> datetime:
@@ -53,9 +67,9 @@ class Clock:
 
     async def tick(self) -> float:
         """Decide what is due, announce what is not announced; return for how many seconds to sleep."""
-        while await self._slots.decide_due(self._now()):
-            await self._announce()
-        await self._announce()
+        # What was decided is announced while the next is decided: the last time nothing more is decided.
+        while await both(self._slots.decide_due(self._now()), self._announce()):
+            pass
         next_due = await self._slots.next_due()
         if next_due is None:
             return LONGEST_SLEEP_SECONDS
@@ -67,13 +81,20 @@ class Clock:
         held: int | None = None
         while held != 0:
             async with self._slots.unannounced() as slots:
-                await asyncio.gather(*(self._announce_slot(slot) for slot in slots))
                 held = len(slots)
+                each_by_name = held <= NAMED_AT_MOST
+                await asyncio.gather(*(self._announce_slot(slot, named=each_by_name) for slot in slots))
+                if not each_by_name:
+                    skipped = sum(slot.skipped is not None for slot in slots)
+                    log.info("slots_announced", due=held - skipped, skipped=skipped)
 
-    async def _announce_slot(self, slot: Slot) -> None:
+    async def _announce_slot(self, slot: Slot, *, named: bool) -> None:
         with telemetry.span("slot", schedule_id=str(slot.schedule_id), slot=slot.slot.isoformat()):
-            await asyncio.gather(*(self._announce_post(event) for event in slot.events()))
-            _note(slot)
+            first, *others = [self._announce_post(event) for event in slot.events()]
+            # A task for each of thousands of slots with one chat would be one too many.
+            await (asyncio.gather(first, *others) if others else first)
+            if named:
+                _note(slot)
 
     async def _announce_post(self, event: Event) -> None:
         await self._publish(event)

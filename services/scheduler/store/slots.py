@@ -21,7 +21,7 @@ from services.scheduler.store.tables import cancellations, schedules, slots
 from shared import failpoints
 from shared.database import Database
 
-AT_MOST = 500
+AT_MOST = 1_000
 """Rows that one replica takes at a time; the others take the next."""
 
 _ANNOUNCED = text("""
