@@ -4,12 +4,12 @@ Names on the wire are data and never change. Adding an optional field is always 
 a new class with a new subject. `tests/contracts/events/` keeps a sample of every event ever shipped.
 """
 
-from datetime import datetime, time
+from datetime import UTC, datetime, time
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Literal, Self
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, model_validator
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 from shared import ids
 
@@ -40,6 +40,19 @@ class State(StrEnum):
     AMBIGUOUS = "ambiguous"
 
 
+EARLIEST, LATEST = datetime(1900, 1, 1, tzinfo=UTC), datetime(3000, 1, 1, tzinfo=UTC)
+
+
+def _within_reach(value: datetime) -> datetime:
+    if not EARLIEST <= value < LATEST:
+        raise ValueError("expected a time from 1900 on and before 3000")
+    return value
+
+
+Moment = Annotated[AwareDatetime, AfterValidator(_within_reach)]
+"""A time that others may name: one that there is in every time zone, and that PostgreSQL keeps as it is."""
+
+
 class Value(BaseModel):
     """A part of an event: immutable, and tolerant of fields it does not know yet."""
 
@@ -58,7 +71,7 @@ class Event(Value):
     """The NATS subject pattern that matches every event of the class."""
 
     id: UUID
-    at: AwareDatetime
+    at: Moment
 
     def subject(self) -> str:
         """Return the subject that this event is published to."""
@@ -242,8 +255,8 @@ class MessageRequested(Event):
     """Whose letter it is, over e-mail: an address of EMAIL_SENDERS; the default one's otherwise."""
     reply_to_message_id: int | None = None
     edit_message_id: int | None = None
-    not_before: AwareDatetime | None = None
-    expires_at: AwareDatetime
+    not_before: Moment | None = None
+    expires_at: Moment
     campaign_id: UUID | None = None
     campaign_position: int | None = None
     """Its place in the campaign's list, from which its id derives."""

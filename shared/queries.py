@@ -5,11 +5,10 @@ of them answers. Commands carry `cause`, the id of what caused them, as idempote
 answered is a `Refusal`; what is not answered in time is `NoAnswer` (both in `shared.bus`).
 """
 
-from datetime import UTC, datetime
 from typing import Annotated, ClassVar, Generic, Literal, TypeVar
 from uuid import UUID
 
-from pydantic import AfterValidator, AwareDatetime, Field, JsonValue
+from pydantic import AwareDatetime, Field, JsonValue
 
 from shared.events import (
     Address,
@@ -19,6 +18,7 @@ from shared.events import (
     Channel,
     ClickSource,
     Lane,
+    Moment,
     PushSubscription,
     QuietHours,
     State,
@@ -27,19 +27,6 @@ from shared.events import (
 )
 
 ReplyT = TypeVar("ReplyT", bound=Value)
-
-
-EARLIEST, LATEST = datetime(1900, 1, 1, tzinfo=UTC), datetime(3000, 1, 1, tzinfo=UTC)
-
-
-def _within_reach(value: datetime) -> datetime:
-    if not EARLIEST <= value < LATEST:
-        raise ValueError("expected a time from 1900 on and before 3000")
-    return value
-
-
-Moment = Annotated[AwareDatetime, AfterValidator(_within_reach)]
-"""A time that may be asked for: one that there is in every time zone, and days before and after it too."""
 
 
 class Query(Value, Generic[ReplyT]):
@@ -1277,12 +1264,12 @@ class CreateCampaign(Query[CampaignView]):
     template: str | None = None
     body: Body | None = None
     variables: dict[str, Variable] = {}
-    expires_at: AwareDatetime | None = None
+    expires_at: Moment | None = None
     recipients: tuple[CampaignRecipient, ...] = Field(default=(), max_length=10_000)
     audience: Audience | None = None
     sender: str | None = None
     draft: bool = False
-    scheduled_at: AwareDatetime | None = None
+    scheduled_at: Moment | None = None
     owner: UUID | None = None
 
 
@@ -1358,7 +1345,7 @@ class StartCampaign(Query[CampaignView]):
 
     cause: UUID
     campaign_id: UUID
-    scheduled_at: AwareDatetime | None = None
+    scheduled_at: Moment | None = None
     by: UUID | None = None
 
 

@@ -7,7 +7,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from aiohttp import web
-from pydantic import AwareDatetime, BaseModel, Field, model_validator
+from pydantic import BaseModel, Field, model_validator
 
 from services.gateway.api.answers import Accepted
 from services.gateway.api.asking import Call, answer, checked
@@ -21,7 +21,7 @@ from services.gateway.domain.broadcasts import ROLES, AudienceWord, Broadcast, D
 from services.gateway.domain.roles import KeyRole
 from shared import ids, markdown
 from shared.cursors import from_cursor, to_cursor
-from shared.events import Button, Channel, Lane, MessageRequested
+from shared.events import Button, Channel, Lane, MessageRequested, Moment
 from shared.queries import Audience, CampaignEstimate, EstimateCampaign, GetCampaign
 from shared.requesting import VALID
 
@@ -53,7 +53,7 @@ class BroadcastIn(Strict):
 class SendIn(Strict):
     """When a broadcast goes out: at once, at `scheduled_at`, or when a zone's clocks show `local_time`."""
 
-    scheduled_at: AwareDatetime | None = None
+    scheduled_at: Moment | None = None
     local_time: Annotated[str, Field(pattern=LOCAL_TIME)] | None = None
     time_zone: TimeZone | None = None
 

@@ -7,7 +7,6 @@ from uuid import UUID
 import orjson
 from pydantic import (
     AfterValidator,
-    AwareDatetime,
     BaseModel,
     ConfigDict,
     Field,
@@ -16,7 +15,7 @@ from pydantic import (
     model_validator,
 )
 
-from shared.events import Address, Body, Button, Channel, Text, Variable
+from shared.events import Address, Body, Button, Channel, Moment, Text, Variable
 from shared.queries import Audience
 from shared.requesting import variables_problem
 
@@ -99,7 +98,7 @@ class ContentIn(Strict):
     sender: Email | None = None
     template: Name | None = None
     body: BodyIn | None = None
-    expires_at: AwareDatetime | None = None
+    expires_at: Moment | None = None
 
     @model_validator(mode="after")
     def _one_of_each(self) -> Self:
@@ -127,7 +126,7 @@ class MessageIn(ContentIn):
     lane: Literal["transactional", "campaign"] = "transactional"
     reply_to_message_id: Integer | None = None
     edit_message_id: Integer | None = None
-    not_before: AwareDatetime | None = None
+    not_before: Moment | None = None
     metadata: Annotated[dict[str, JsonValue], Field(max_length=MOST_METADATA)] = {}
 
     @model_validator(mode="after")
@@ -178,13 +177,13 @@ class CampaignIn(ContentIn):
     recipients: Annotated[tuple[CampaignRecipientIn, ...], Field(max_length=MOST_RECIPIENTS)] = ()
     audience: AudienceIn | None = None
     draft: bool = False
-    scheduled_at: AwareDatetime | None = None
+    scheduled_at: Moment | None = None
 
 
 class CampaignStartIn(Strict):
     """When a draft is to be started: at once, unless a time is given."""
 
-    scheduled_at: AwareDatetime | None = None
+    scheduled_at: Moment | None = None
 
 
 class CampaignEstimateIn(Strict):

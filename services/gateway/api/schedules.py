@@ -9,14 +9,13 @@ from services.gateway.api.asking import Call, answer
 from services.gateway.api.requests import Strict
 from services.gateway.api.route import Route
 from services.gateway.domain.roles import KeyRole
-from shared.events import schedule_id_of
+from shared.events import Moment, schedule_id_of
 from shared.queries import (
     CreateSchedule,
     DeleteSchedule,
     EditSchedule,
     GetSchedule,
     ListSchedules,
-    Moment,
     PauseSchedule,
     Plan,
     PlanSlots,

@@ -22,6 +22,7 @@ from services.gateway.domain.statistics import (
     stats_csv,
 )
 from shared.bus import Bus
+from shared.events import Moment
 from shared.queries import (
     CountClicks,
     CountPosts,
@@ -30,7 +31,6 @@ from shared.queries import (
     GetSchedule,
     ListPostClicks,
     ListPromoLog,
-    Moment,
     PostClicks,
 )
 
