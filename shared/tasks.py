@@ -30,3 +30,25 @@ async def cancel(*tasks: "asyncio.Task[Any]") -> None:
         for task in running:
             task.cancel()
         _, running = await asyncio.wait(running, timeout=AGAIN_SECONDS)
+
+
+class Bell:
+    """Wakes whoever waits for news of its own process, so that they need not ask all the time.
+
+    Who read `rung` before looking misses nothing that came while they looked.
+    """
+
+    def __init__(self) -> None:
+        self.rung = 0
+        self._next = asyncio.Event()
+
+    def ring(self) -> None:
+        """Wake everybody who waits."""
+        self.rung += 1
+        self._next.set()
+        self._next = asyncio.Event()
+
+    async def wait(self, since: int, seconds: float) -> None:
+        """Wait until it has rung again since it had `rung` so often, at most so many seconds."""
+        if self.rung == since and seconds > 0:
+            await wait(self._next, seconds)

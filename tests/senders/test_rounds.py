@@ -1,9 +1,11 @@
-"""The rounds as a whole: what they have taken when they are stopped."""
+"""The rounds as a whole: what they have taken when they are stopped, and how little they ask at rest."""
 
 import asyncio
+import time
 from datetime import timedelta
 from typing import Any
 
+from sqlalchemy import event as engine_event
 from sqlalchemy import text
 
 _HELD = text("SELECT count(*) FROM deliveries WHERE state = 'pending' AND due_at > now()")
@@ -17,3 +19,27 @@ async def test_what_stopping_rounds_have_taken_is_sent(house: Any) -> None:
         async with house.rounds():
             await asyncio.sleep(step * 0.001)
         assert await house.database.value(_HELD) == 0, f"stopped after {step} ms"
+
+
+async def test_rounds_that_rest_ask_little(house: Any) -> None:
+    """Where nothing happens the database is asked a dozen times a second at most."""
+    asked: list[str] = []
+    async with house.rounds():
+        await asyncio.sleep(1.0)
+        engine = house.database._engine.sync_engine
+        engine_event.listen(engine, "before_cursor_execute", lambda *call: asked.append(call[2]))
+        began = time.monotonic()
+        await asyncio.sleep(3.0)
+        took = time.monotonic() - began
+    assert 1 <= len(asked) / took <= 12
+
+
+async def test_what_is_due_later_is_sent_in_time(house: Any) -> None:
+    """A message that is to wait is sent at its time, also by rounds that have been at rest."""
+    async with house.rounds():
+        await asyncio.sleep(0.5)
+        not_before = house.asked().at + timedelta(seconds=1.0)
+        message_id = await house.handle(house.asked(not_before=not_before))
+        await house.until("sent", message_id)
+    _, _, history = await house.ledger.message(message_id)
+    assert timedelta() <= history[-1]["at"] - not_before < timedelta(seconds=1.0)

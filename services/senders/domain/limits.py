@@ -20,10 +20,11 @@ SPACING = 1.02
 SHARE = 0.06
 """What each lower lane always keeps of a budget: a little more than the promised twentieth."""
 SHARE_BURST = 3
-SLOTS_AHEAD = 3
-MOST_SECONDS_AHEAD = 1.0
-_REACH = {Lane.TRANSACTIONAL: 1.0, Lane.PROMO: 2 / 3, Lane.CAMPAIGN: 1 / 3}
-_SHARE_REACH = 4 / 3
+SLOTS_AHEAD = {Lane.TRANSACTIONAL: 3.0, Lane.PROMO: 2.5, Lane.CAMPAIGN: 2.0}
+"""Two for the lowest: who asks a moment late for one slot has the next one, and none goes by unasked for."""
+SECONDS_AHEAD = {Lane.TRANSACTIONAL: 1.0, Lane.PROMO: 2 / 3, Lane.CAMPAIGN: 1 / 3}
+"""At most, where slots are far apart."""
+_SHARE_SLOTS, _SHARE_SECONDS = 4.0, 4 / 3
 LEAST_SECONDS_LATE = 0.03
 """Nobody can be more punctual than this; no limit is so tight that it matters."""
 
@@ -103,12 +104,12 @@ class Limits:
 
     def reach(self, lane: Lane, shared: Limit) -> Reach:
         """Return how far ahead a lane may reserve on a limit that is shared with other lanes."""
-        most = min(MOST_SECONDS_AHEAD, SLOTS_AHEAD * shared.interval)
+        ahead = min(SECONDS_AHEAD[lane], SLOTS_AHEAD[lane] * shared.interval)
         if lane is Lane.TRANSACTIONAL:
-            return Reach(most)
+            return Reach(ahead)
         interval = shared.interval / SHARE
         share = Limit(f"share:{lane}:{shared.key}", interval, (SHARE_BURST - 1) * interval)
-        return Reach(most * _REACH[lane], share, most * _SHARE_REACH)
+        return Reach(ahead, share, min(_SHARE_SECONDS, _SHARE_SLOTS * shared.interval))
 
     def work_ahead(self, channels: Sequence[Channel]) -> int:
         """Return how many campaign messages may wait: some minutes of the slowest channel's work."""

@@ -20,9 +20,12 @@ from shared.events import Address, Body, Channel, Lane, MessageRequested, campai
 from shared.failpoints import passing
 
 DUE_SECONDS = 0.1
+REST_SECONDS = 0.6
+"""While nothing happens here: what another process has left is looked for so often."""
 EXPAND_SECONDS = 0.4
 SLOW_SECONDS = 1.0
 MOVE_SECONDS = 0.6
+FORGET_SECONDS = 5.0
 TIDY_SECONDS = 600.0
 AWAY_SECONDS = 2.0
 STOP_SECONDS = 35.0
@@ -63,7 +66,7 @@ class Rounds:
                 ("campaigns", self._expand, DUE_SECONDS),
                 ("lists", self._list, 0.0),
                 ("moves", self._move, MOVE_SECONDS),
-                ("forgotten", self._forget, SLOW_SECONDS),
+                ("forgotten", self._forget, FORGET_SECONDS),
             )
         ]
         try:
@@ -77,6 +80,7 @@ class Rounds:
     async def _due(self) -> None:
         """Take what is due, now and when there is room again for more of it."""
         self._freed.clear()
+        waits = self._desk.ledger.waits.rung
         rooms = {
             bench: room for bench, running in self._running.items() if (room := self._workers - len(running))
         }
@@ -90,6 +94,15 @@ class Rounds:
             await asyncio.sleep(DUE_SECONDS / 10)
         else:
             await asyncio.sleep(DUE_SECONDS)
+            if not taken:
+                await self._rest(waits)
+
+    async def _rest(self, waits: int) -> None:
+        """Wait until something is due, is written down here as due later, or may be by another process."""
+        due_in = await self._desk.ledger.due_in()
+        await self._desk.ledger.waits.wait(
+            waits, REST_SECONDS if due_in is None else min(due_in, REST_SECONDS)
+        )
 
     async def _take(self, rooms: Mapping[Bench, int]) -> Counter[Bench]:
         taken: Counter[Bench] = Counter()
@@ -132,6 +145,8 @@ class Rounds:
 
     async def _untold(self) -> None:
         await self._announcer.outcomes(older_than=2.0)
+        if not await self._desk.recipients.is_to_tell():
+            return
         await self._announcer.recipients()
         await self._announcer.forgotten()
         await self._announcer.chats()
@@ -151,9 +166,10 @@ class Rounds:
 
     async def _expand(self) -> None:
         """Publish the next part of a campaign's list, when the one before is nearly done."""
+        moved = self._campaigns.moved.rung
         expansion = await self._campaigns.expanding(CHUNK)
         if expansion is None:
-            await asyncio.sleep(EXPAND_SECONDS)
+            await self._campaigns.moved.wait(moved, REST_SECONDS)
         elif await self._has_room(expansion):
             try:
                 requests = [_item(expansion, row) for row in expansion.chunk]
@@ -172,11 +188,14 @@ class Rounds:
 
     async def _list(self) -> None:
         """List the next part of an audience whose campaign has begun."""
+        moved = self._campaigns.moved.rung
         if not await self._campaigns.list_audience():
-            await asyncio.sleep(MOVE_SECONDS)
+            await self._campaigns.moved.wait(moved, REST_SECONDS)
 
     async def _move(self) -> None:
         """Begin campaigns that are due, let go what was paused, suppress what was cancelled, sum up."""
+        if not await self._campaigns.is_to_move():
+            return
         await self._campaigns.begin_due()
         await self._campaigns.free_held()
         while ended := await self._campaigns.sweep():

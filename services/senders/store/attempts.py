@@ -50,7 +50,10 @@ class Attempts(Book):
         """
         delivery_id = delivery_of(request.id, request.channels[0])
         if await self._accepting.one(_acceptance(request, delivery_id, trace, sequence)):
-            return None if request.not_before else delivery_id
+            if request.not_before is None:
+                return delivery_id
+            self.waits.ring()
+            return None
         async with self._database.begin() as connection:
             taken = self._hold({"message_id": request.id})
             if replay and (revived := (await connection.execute(sql.REVIVE, taken)).scalar()):
@@ -88,6 +91,7 @@ class Attempts(Book):
     async def release(self, delivery: Delivery, attempt: int) -> None:
         """Give a claim back under which nothing was sent; the delivery is due at once."""
         await self._database.execute(sql.RELEASE, id=delivery.id, attempt=attempt)
+        self.waits.ring()
 
     async def finish(
         self, delivery: Delivery, attempt: int, end: Finish
@@ -127,6 +131,7 @@ class Attempts(Book):
             )
             if written.first():
                 await self._note(connection, delivery.id, attempt, State.PENDING, again.reason, None)
+        self.waits.ring()
 
     async def postpone(self, delivery: Delivery, seconds: float, reason: str, *, faults: int = 0) -> None:
         """Let a delivery that was not claimed wait; `faults` are counted, and nothing else."""
@@ -138,6 +143,7 @@ class Attempts(Book):
             reason=reason,
             faults=faults,
         )
+        self.waits.ring()
 
     async def hold(self, delivery: Delivery) -> None:
         """Hold a delivery of a paused campaign; the rounds make it due when the campaign goes on."""
@@ -161,6 +167,12 @@ class Attempts(Book):
         )
         taken = sorted(rows, key=lambda row: (row["lane_rank"], row["was_due_at"]))
         return [((Channel(row["channel"]), LANES[row["lane_rank"]]), row["id"]) for row in taken]
+
+    async def due_in(self) -> float | None:
+        """Return in how many seconds the next delivery is due (below zero: it is), None when none waits."""
+        channels, lanes = [*Channel] * len(LANES), [rank for rank in LANES for _ in Channel]
+        seconds = await self._database.value(sql.DUE_IN, channels=channels, ranks=lanes)
+        return None if seconds is None else float(seconds)
 
     async def abandoned(self, limit: int = 100) -> list[tuple[Delivery, int]]:
         """Return claimed deliveries whose lease is over, with the attempt that nobody answered."""

@@ -11,6 +11,7 @@ from services.senders.store import statements as sql
 from shared.database import Database
 from shared.events import State
 from shared.ids import delivery_of
+from shared.tasks import Bell
 
 
 class Book:
@@ -24,6 +25,8 @@ class Book:
         self._database = database
         self._lease_seconds = lease_seconds
         self._hold_seconds = hold_seconds
+        self.waits = Bell()
+        """Rung when something is written down that is due later."""
 
     async def _add_delivery(self, connection: AsyncConnection, request: Request, position: int) -> None:
         channel = request.channels[position]

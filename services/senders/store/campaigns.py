@@ -51,7 +51,8 @@ class Campaigns(Moves):
                     start = {"id": command.campaign_id, "scheduled_at": command.scheduled_at}
                     await connection.execute(START, start | {"predicted_seconds": predicted_seconds})
             kept = (await connection.execute(_CHECKSUM, {"id": command.campaign_id})).scalar()
-            return bool(kept == said)
+        self.moved.ring()
+        return bool(kept == said)
 
     async def expanding(self, limit: int) -> Expansion | None:
         """Take a campaign that is to be expanded, keeping other replicas off it for a moment."""

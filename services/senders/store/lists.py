@@ -11,6 +11,7 @@ from services.senders.domain.campaigns import MOST_RECIPIENTS, key_of
 from services.senders.store.audiences import REACHABLE, of_audience
 from shared.database import Database
 from shared.queries import AddCampaignRecipients, Audience, ListedRecipient, RecipientsAdded
+from shared.tasks import Bell
 
 LISTED_AT_ONCE = 5000
 
@@ -65,6 +66,7 @@ _ADD_PART = text("""
 _TO_LIST = text("""
     SELECT * FROM campaigns WHERE status = 'running' AND listing
     ORDER BY created_at LIMIT 1 FOR UPDATE SKIP LOCKED""")
+_ANY_TO_LIST = text("SELECT EXISTS (SELECT 1 FROM campaigns WHERE status = 'running' AND listing)")
 _LISTED = text("""
     UPDATE campaigns SET listed_to = coalesce(:listed_to, listed_to), listing = NOT :is_over,
            version = version + CASE WHEN :is_over THEN 1 ELSE 0 END
@@ -93,6 +95,8 @@ class Lists:
     def __init__(self, database: Database, default_bot: str | None = None) -> None:
         self._database = database
         self._default_bot = default_bot
+        self.moved = Bell()
+        """Rung when a campaign is started, held or ended here."""
 
     async def add_part(self, command: AddCampaignRecipients) -> RecipientsAdded:
         """Add a part of a list to a draft, once; raises NotADraft and TooMany."""
@@ -110,6 +114,8 @@ class Lists:
 
     async def list_audience(self) -> bool:
         """List the next part of an audience whose campaign has begun; False when there is none."""
+        if not await self._database.value(_ANY_TO_LIST):
+            return False
         async with self._database.begin() as connection:
             campaign = (await connection.execute(_TO_LIST)).mappings().first()
             if campaign is None:

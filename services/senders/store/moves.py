@@ -109,6 +109,13 @@ _END = text(f"""
       AND campaigns.id IN (SELECT id FROM campaigns WHERE id IN (SELECT id FROM over)
                            ORDER BY id FOR NO KEY UPDATE)""")  # noqa: S608 - constants
 
+_ANY_TO_MOVE = text("""
+    SELECT EXISTS (SELECT 1 FROM campaigns
+                   WHERE status = 'running' OR sweeping OR announced < version
+                      OR status = 'scheduled' AND scheduled_at <= now())
+           OR EXISTS (SELECT 1 FROM campaign_tallies)
+           OR EXISTS (SELECT 1 FROM deliveries WHERE state = 'pending' AND reason = 'campaign_paused')""")
+
 
 class Moves(Lists):
     """The part of the campaigns that moves them from status to status."""
@@ -132,6 +139,10 @@ class Moves(Lists):
     async def cancel(self, campaign_id: UUID) -> bool:
         """End a campaign; False when it has ended."""
         return await self._move(_CANCEL, campaign_id)
+
+    async def is_to_move(self) -> bool:
+        """Say whether there is anything to begin, let go, sweep, sum up, end or tell."""
+        return bool(await self._database.value(_ANY_TO_MOVE))
 
     async def begin_due(self) -> None:
         """Begin campaigns whose time has come."""
@@ -160,4 +171,6 @@ class Moves(Lists):
         await self._database.execute(_END)
 
     async def _move(self, statement: TextClause, campaign_id: UUID, **parameters: Any) -> bool:
-        return await self._database.value(statement, id=campaign_id, **parameters) is not None
+        is_moved = await self._database.value(statement, id=campaign_id, **parameters) is not None
+        self.moved.ring()
+        return is_moved

@@ -70,6 +70,11 @@ _UNANNOUNCED = text("""
     FROM recipients r WHERE announced < version LIMIT :limit""")
 _ANNOUNCED = text("""
     UPDATE recipients SET announced = greatest(announced, :version) WHERE user_id = :user_id""")
+_ANY_TO_TELL = text("""
+    SELECT EXISTS (SELECT 1 FROM recipients WHERE announced < version)
+        OR EXISTS (SELECT 1 FROM forgotten_recipients WHERE NOT announced)
+        OR EXISTS (SELECT 1 FROM chats_told WHERE NOT announced)
+        OR EXISTS (SELECT 1 FROM migrated_chats WHERE NOT announced)""")
 
 # What waits for the end of a quiet time is asked again when quiet hours change.
 _WAKE = text("""
@@ -131,6 +136,10 @@ class Recipients(Browsers, Chats, Suppressions, Linking, Erasing):
         """Return in which order somebody wants to be reached; empty where they have said nothing."""
         order = await self._database.value(_ORDER, user_id=user_id)
         return [Channel(each) for each in order or ()]
+
+    async def is_to_tell(self) -> bool:
+        """Say whether anything is new of recipients, of the forgotten, or of chats."""
+        return bool(await self._database.value(_ANY_TO_TELL))
 
     async def unannounced(self, limit: int = 100) -> Sequence[RowMapping]:
         """Return recipients whose newest version has not been published, with their `subscriptions`."""

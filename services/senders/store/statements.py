@@ -178,6 +178,14 @@ TAKE_DUE = text("""
     UPDATE deliveries d SET due_at = now() + make_interval(secs => :hold)
     FROM due WHERE d.id = due.id RETURNING d.id, d.channel, d.lane_rank, due.due_at AS was_due_at""")
 
+DUE_IN = text("""
+    SELECT CAST(extract(epoch FROM min(first.due_at) - now()) AS float8)
+    FROM unnest(CAST(:channels AS text[]), CAST(:ranks AS smallint[])) AS bench(channel, rank)
+    CROSS JOIN LATERAL (
+        SELECT due_at FROM deliveries
+        WHERE state = 'pending' AND channel = bench.channel AND lane_rank = bench.rank
+        ORDER BY due_at LIMIT 1) AS first""")
+
 ABANDONED = text(f"""
     SELECT {_COLUMNS} FROM deliveries d JOIN messages m ON m.id = d.message_id
     WHERE d.state = 'sending' AND d.lease_until < now() ORDER BY d.lease_until LIMIT :limit""")  # noqa: S608 - a constant
