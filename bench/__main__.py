@@ -19,6 +19,7 @@ from bench import (
     door,
     latency,
     machine,
+    million,
     pipeline,
     presses,
     rebuild,
@@ -42,10 +43,11 @@ FIGURES: dict[str, Callable[[int], Awaitable[Figure]]] = {
     "pipeline": pipeline.measure,
     "broadcast": broadcast.measure,
     "windows": windows.measure,
+    "million": million.measure,
     "alerts": alerts.measure,
     "rebuild": rebuild.measure,
 }
-LONG = ("broadcast", "windows", "alerts", "door", "sizes", "rebuild", "schedules")
+LONG = ("broadcast", "windows", "million", "alerts", "door", "sizes", "rebuild", "schedules")
 """They take minutes each, for limits are kept in real time: measured when they are named."""
 BUSY = 1.0
 """A load average from which other programs disturb the figures."""

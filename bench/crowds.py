@@ -10,6 +10,7 @@ import aiohttp
 import asyncpg
 
 from carillon.up.running import Stack
+from services.senders.store.lists import DIGEST
 from shared.events import Address, Body, Channel, Lane, MessageRequested
 
 AT_ONCE = 50
@@ -22,6 +23,11 @@ _RECIPIENTS = """
     INSERT INTO campaign_recipients (campaign_id, position, address, variables)
     SELECT $1, n, jsonb_build_object('telegram_chat_id', $2::bigint + n), '{}'
     FROM generate_series(0, $3::int - 1) AS n"""
+
+_SUM = f"""
+    UPDATE campaigns SET list_sum = (SELECT coalesce(sum({DIGEST}), 0) FROM campaign_recipients
+                                     WHERE campaign_id = $1)
+    WHERE id = $1"""
 
 
 async def make_chats(opened: Stack, kind: str, ids: Iterable[int]) -> None:
@@ -44,6 +50,7 @@ async def campaign(opened: Stack, first: int, count: int) -> UUID:
     async with senders.transaction():
         await senders.execute(_CAMPAIGN, campaign_id, Body(text="News").model_dump_json(), expires_at, count)
         await senders.execute(_RECIPIENTS, campaign_id, first, count)
+        await senders.execute(_SUM, campaign_id)
     await senders.close()
     return campaign_id
 
