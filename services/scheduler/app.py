@@ -7,7 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from services.scheduler import api, handlers
-from services.scheduler.clock import Clock, utc_now
+from services.scheduler.clock import Clock, catch_up, utc_now
 from services.scheduler.domain.catalogue import SHIPPED
 from services.scheduler.domain.schedule import Wanted
 from services.scheduler.domain.timing import Every
@@ -54,6 +54,7 @@ async def app(settings: SchedulerSettings, service: Service) -> AsyncIterator[No
     ):
         service.ready_when("database", database.reachable)
         service.ready_when("broker", bus.connected)
+        await catch_up(Slots(database), bus.streams)
         await settle(settings, Schedules(database), Catalogue(database), templates)
         clock = Clock(Slots(database), bus.publish)
         attempts = Attempts(database)

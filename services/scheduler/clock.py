@@ -2,15 +2,20 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import TypeVar, cast
+from uuid import UUID
 
+from pydantic import ValidationError
+
+from services.scheduler.domain import decision
 from services.scheduler.domain.decision import Cancellation, Slot
 from services.scheduler.store import Slots
 from shared import tasks, telemetry
-from shared.bus import BusUnavailable
+from shared.bus import BusUnavailable, Stored, Streams
 from shared.database import is_unavailable
-from shared.events import Event
+from shared.events import Event, PromoDue, SlotSkipped
 from shared.failpoints import passing
 
 NAMED_AT_MOST = 100
@@ -19,6 +24,11 @@ LONGEST_SLEEP_SECONDS = 1.0
 """However far the next slot is: the wall clock may jump, and another replica may start a schedule."""
 
 T = TypeVar("T")
+PROMOS = "PROMOS"
+TOLD = (PromoDue.pattern, SlotSkipped.pattern)
+SKEW = timedelta(minutes=10)
+"""How far the clocks of scheduler and broker may be apart."""
+ADOPTED_AT_ONCE = 1_000
 
 log = telemetry.logger(__name__)
 
@@ -37,6 +47,38 @@ async def both(first: Awaitable[T], second: Awaitable[object]) -> T:
 def utc_now() -> datetime:
     """Return the time of the wall clock."""
     return datetime.now(UTC)
+
+
+async def catch_up(slots: Slots, streams: Streams) -> None:
+    """Learn what was decided and told since the database was last written: it may be an older backup.
+
+    Otherwise a slot that is still valid would be decided once more, and perhaps otherwise.
+    """
+    newest = await slots.newest_decision()
+    since = 1 if newest is None else await streams.first_since(PROMOS, newest - SKEW)
+    told: dict[tuple[UUID, datetime], Slot] = {}
+    cut = (await streams.cut())[PROMOS]
+    async for stored in streams.read(PROMOS, *TOLD, since=since, up_to=cut):
+        if (event := _decision(stored)) is None:
+            continue
+        said = decision.told(event)
+        first = told.setdefault((said.schedule_id, said.slot), said)
+        if first is not said and first.promo_id == said.promo_id:
+            chat_ids = tuple(dict.fromkeys(first.chat_ids + said.chat_ids))
+            told[said.schedule_id, said.slot] = replace(first, chat_ids=chat_ids)
+    each = list(told.values())
+    for start in range(0, len(each), ADOPTED_AT_ONCE):
+        if adopted := await slots.adopt(each[start : start + ADOPTED_AT_ONCE]):
+            log.warning("slots_learned_from_the_stream", slots=len(adopted))
+
+
+def _decision(stored: Stored) -> PromoDue | SlotSkipped | None:
+    kind = PromoDue if stored.subject == PromoDue.pattern else SlotSkipped
+    try:
+        return kind.model_validate_json(stored.payload)
+    except ValidationError:
+        # It has become a dead letter where it was to be handled.
+        return None
 
 
 class Clock:

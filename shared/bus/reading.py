@@ -116,6 +116,19 @@ class Streams:
                 stream.name: (await self._api.stream_info(stream.name)).state.last_seq for stream in STREAMS
             }
 
+    async def first_since(self, stream: str, at: datetime) -> int:
+        """Return the sequence of the first message that was stored since a time, or of the next to come."""
+        config = ConsumerConfig(
+            deliver_policy=DeliverPolicy.BY_START_TIME,
+            opt_start_time=at,
+            ack_policy=AckPolicy.NONE,
+            inactive_threshold=IDLE_SECONDS,
+            mem_storage=True,
+        )
+        info = await self._api.add_consumer(stream, config)
+        await self._api.delete_consumer(stream, info.name)
+        return info.delivered.stream_seq + 1 if info.delivered else 1
+
     async def count(self, stream: str) -> int:
         """Return how many messages lie in a stream."""
         with reaching():

@@ -75,6 +75,16 @@ class Slot:
         )
 
 
+def told(event: PromoDue | SlotSkipped) -> Slot:
+    """Return what an event says of its slot; a PromoDue tells of one chat."""
+    if isinstance(event, SlotSkipped):
+        return Slot(event.schedule_id, event.slot, event.at, "", skipped=event.reason)
+    return Slot(
+        event.schedule_id, event.slot, event.at, event.bot, (event.chat_id,), event.promo_id, event.payload,
+        event.text, event.button, event.until,
+    )  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Cancellation:
     """What is unsent of a schedule's slots up to `up_to`, or of one promo of them, is not to be sent."""

@@ -116,6 +116,19 @@ def follow(
     return replace(after, next_slot=after.following(behind)), slots
 
 
+def caught_up(schedule: Schedule, told: Sequence[Slot], promos: Sequence[Promo]) -> Schedule:
+    """Return a schedule behind slots that it is known to have decided: its own memory may be older."""
+    last = max(slot.slot for slot in told)
+    after = replace(schedule, last_slot=max(last, schedule.last_slot or last))
+    if schedule.next_slot <= last:
+        after = replace(after, next_slot=schedule.following(last))
+    shown = max((slot for slot in told if slot.promo_id), key=lambda slot: slot.slot, default=None)
+    if shown is None or shown.promo_id is None or shown.slot <= (schedule.last_run or shown.slot - TICK):
+        return after
+    places = {promo.id: promo.position for promo in promos}
+    return replace(after, last_run=shown.slot, turn=Turn(shown.promo_id, places.get(shown.promo_id, 0)))
+
+
 def _decide_all(schedule: Schedule, promos: Sequence[Promo], now: datetime) -> tuple[Schedule, list[Slot]]:
     after, slots = decide(schedule, promos, now)
     decided = list(slots)

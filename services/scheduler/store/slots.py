@@ -3,11 +3,15 @@
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
+from typing import Any
+from uuid import UUID
 
-from sqlalchemy import func, or_, select, text, update
+from sqlalchemy import RowMapping, func, or_, select, text, tuple_, update
+from sqlalchemy.ext.asyncio import AsyncConnection
 
+from services.scheduler.domain.catalogue import Promo
 from services.scheduler.domain.decision import Cancellation, Slot
-from services.scheduler.domain.schedule import decide
+from services.scheduler.domain.schedule import caught_up, decide
 from services.scheduler.store.rows import (
     cancellation_of,
     lock_catalogue,
@@ -36,6 +40,34 @@ class Slots:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+
+    async def newest_decision(self) -> datetime | None:
+        """Return when a slot was last decided, as far as this database knows."""
+        newest: datetime | None = await self._database.value(select(func.max(slots.c.decided_at)))
+        return newest
+
+    async def adopt(self, told: Sequence[Slot]) -> list[Slot]:
+        """Take over decisions that are on the stream; return those that this database did not know of."""
+        async with self._database.begin() as connection:
+            await lock_catalogue(connection, shared=True)
+            rows = await connection.execute(select(schedules).order_by(schedules.c.id).with_for_update())
+            known = {row["id"]: row for row in rows.mappings()}
+            decided = select(slots.c.schedule_id, slots.c.slot).where(
+                tuple_(slots.c.schedule_id, slots.c.slot).in_(
+                    [(each.schedule_id, each.slot) for each in told]
+                )
+            )
+            there = {(row[0], row[1]) for row in await connection.execute(decided)}
+            fresh = [each for each in told if (each.schedule_id, each.slot) not in there]
+            if not fresh:
+                return []
+            await write_decisions(connection, fresh)
+            await connection.execute(_ANNOUNCED, _keys(fresh))
+            promos = await promos_in(connection)
+            for schedule_id, its in _by_schedule(fresh).items():
+                if (row := known.get(schedule_id)) is not None:
+                    await _catch_up(connection, row, its, promos)
+        return fresh
 
     async def decide_due(self, now: datetime) -> list[Slot]:
         """Decide the slots of up to `AT_MOST` schedules that are due and in no other replica's hands.
@@ -91,11 +123,7 @@ class Slots:
             yield held
             if held:
                 failpoints.passing("before_announced")
-                keys = {
-                    "schedule_ids": [slot.schedule_id for slot in held],
-                    "slots": [slot.slot for slot in held],
-                }
-                await connection.execute(_ANNOUNCED, keys)
+                await connection.execute(_ANNOUNCED, _keys(held))
         if held:
             failpoints.passing("after_announced")
 
@@ -118,3 +146,31 @@ class Slots:
                 await connection.execute(
                     update(cancellations).where(cancelled.id.in_(held)).values(announced_at=func.now())
                 )
+
+
+def _keys(held: Sequence[Slot]) -> dict[str, list[Any]]:
+    return {
+        "schedule_ids": [slot.schedule_id for slot in held],
+        "slots": [slot.slot for slot in held],
+    }
+
+
+def _by_schedule(told: Sequence[Slot]) -> dict[UUID, list[Slot]]:
+    found: dict[UUID, list[Slot]] = {}
+    for slot in told:
+        found.setdefault(slot.schedule_id, []).append(slot)
+    return found
+
+
+async def _catch_up(
+    connection: AsyncConnection, row: RowMapping, told: Sequence[Slot], promos: Sequence[Promo]
+) -> None:
+    if row["active"]:
+        await write_progress(connection, [caught_up(schedule_of(row), told, promos)])
+        return
+    # One that is stopped only has to begin behind them.
+    last = max(slot.slot for slot in told)
+    known = schedules.c
+    await connection.execute(
+        update(schedules).where(known.id == row["id"]).values(last_slot=func.greatest(known.last_slot, last))
+    )
