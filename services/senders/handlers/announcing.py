@@ -10,11 +10,11 @@ from uuid import UUID
 from sqlalchemy import RowMapping
 
 from services.senders.domain.requests import Request
+from services.senders.handlers import versions
 from services.senders.handlers.tracing import of_message
-from services.senders.store import Campaigns, Ledger, Recipients, quiet_hours
+from services.senders.store import Campaigns, Ledger, Recipients
 from shared import metrics
 from shared.events import (
-    CampaignChanged,
     Channel,
     ChatChanged,
     Event,
@@ -24,8 +24,6 @@ from shared.events import (
     MessageSuppressed,
     Outcome,
     PromoPosted,
-    RecipientChanged,
-    RecipientForgotten,
     State,
     outcome_id,
 )
@@ -103,77 +101,31 @@ class Announcer:
     async def recipients(self) -> None:
         """Tell the newest state of every changed recipient."""
         for row in await self._recipients.unannounced():
-            await self._publish(
-                RecipientChanged(
-                    id=derived("recipient.changed", row["user_id"], row["version"]),
-                    at=row["updated_at"],
-                    user_id=row["user_id"],
-                    version=row["version"],
-                    has_email=row["email"] is not None,
-                    telegram_chat_id=row["telegram_chat_id"],
-                    push_subscriptions=row["subscriptions"],
-                    language=row["language"],
-                    time_zone=row["time_zone"],
-                    role=row["role"],
-                    opted_out=row["opted_out"],
-                    muted=row["muted"],
-                    channel_order=row["channel_order"] or (),
-                    quiet_hours=quiet_hours(row),
-                    telegram_id=row["telegram_id"],
-                    linked_to=row["linked_to"],
-                )
-            )
+            await self._publish(versions.recipient_changed(row))
             await self._recipients.announced(row["user_id"], row["version"])
 
     async def forgotten(self) -> None:
         """Tell who is to be forgotten by everybody."""
         for row in await self._recipients.untold_forgotten():
-            await self._publish(
-                RecipientForgotten(
-                    id=derived("recipient.forgotten", row["user_id"], row["version"]),
-                    at=row["forgotten_at"],
-                    user_id=row["user_id"],
-                    version=row["version"],
-                )
-            )
+            await self._publish(versions.recipient_forgotten(row))
             await self._recipients.forgotten_announced(row["user_id"], row["version"])
 
     async def chats(self) -> None:
         """Tell what Telegram told of chats."""
         for row in await self._recipients.untold_chats():
-            told = {name: row[name] for name in ("bot", "chat_id", "change")}
-            event_id = derived("chat.changed", *told.values(), row["cause"])
-            await self._publish(ChatChanged(id=event_id, at=row["told_at"], **told))
+            await self._publish(versions.chat_changed(row))
             await self._recipients.chat_announced(row["bot"], row["chat_id"], row["cause"])
 
     async def migrations(self) -> None:
         """Tell which chats live on under another id."""
         for row in await self._recipients.migrations():
-            event_id = derived("chat.changed", row["bot"], row["chat_id"], "migrated", row["new_chat_id"])
-            await self._publish(
-                ChatChanged(id=event_id, at=datetime.now(UTC), change="migrated", **dict(row))
-            )
+            await self._publish(versions.chat_migrated(row, datetime.now(UTC)))
             await self._recipients.migration_announced(**dict(row))
 
     async def campaigns(self) -> None:
         """Tell the newest state of every changed campaign."""
         for row in await self._campaigns.unannounced():
-            await self._publish(
-                CampaignChanged(
-                    id=derived("campaign.changed", row["id"], row["version"]),
-                    at=datetime.now(UTC),
-                    campaign_id=row["id"],
-                    version=row["version"],
-                    status=row["status"],
-                    intended=row["length"],
-                    checksum=row["checksum"],
-                    reason=row["reason"],
-                    sent=row["sent"],
-                    failed=row["failed"],
-                    suppressed=row["suppressed"],
-                    ambiguous=row["ambiguous"],
-                )
-            )
+            await self._publish(versions.campaign_changed(row, datetime.now(UTC)))
             await self._campaigns.announced(row["id"], row["version"])
 
     async def _tell(self, row: RowMapping, request: Request | None = None) -> None:

@@ -1,20 +1,45 @@
-"""What the ledger can tell again of what the streams have said: requests, and how deliveries ended."""
+"""What senders' tables can tell again of what the streams have said: requests, outcomes, and changes."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
 from uuid import UUID
 
 from sqlalchemy import RowMapping, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.senders.domain.requests import Request
+from services.senders.handlers import versions
 from services.senders.handlers.announcing import outcome_of
 from services.senders.store import books
+from services.senders.store.campaigns import told_campaigns
 from services.senders.store.statements import OUTCOMES_OF
-from services.senders.store.tables import messages
-from shared.events import Event, Lane, MessageRequested, State, outcome_id
+from services.senders.store.tables import (
+    campaigns,
+    chats_told,
+    forgotten_recipients,
+    messages,
+    migrated_chats,
+    recipients,
+)
+from shared.events import (
+    CampaignChanged,
+    ChatChanged,
+    Event,
+    Lane,
+    MessageRequested,
+    RecipientChanged,
+    RecipientForgotten,
+    State,
+    outcome_id,
+)
+from shared.ids import derived
 from shared.record.keeping import Keeping
 from shared.record.reconciling import Copies
 from shared.record.redacting import NO_WORDS, NOBODY
+
+_RECIPIENTS_OF = text("""
+    SELECT r.*, (SELECT count(*) FROM push_subscriptions s WHERE s.user_id = r.user_id) AS subscriptions
+    FROM recipients r WHERE user_id = ANY(CAST(:ids AS uuid[]))""")
 
 
 def _message(row: RowMapping) -> Iterable[tuple[str, str]]:
@@ -46,6 +71,58 @@ async def _outcomes(connection: AsyncConnection, refs: Sequence[str]) -> list[Ev
     return [outcome_of(row) for row in rows.mappings()]
 
 
+async def _recipients(connection: AsyncConnection, refs: Sequence[str]) -> list[Event]:
+    rows = await connection.execute(_RECIPIENTS_OF, {"ids": [UUID(ref) for ref in refs]})
+    return [versions.recipient_changed(row) for row in rows.mappings()]
+
+
+async def _forgotten(connection: AsyncConnection, refs: Sequence[str]) -> list[Event]:
+    known = forgotten_recipients.c.user_id
+    rows = await connection.execute(
+        select(forgotten_recipients).where(known.in_([UUID(ref) for ref in refs]))
+    )
+    return [versions.recipient_forgotten(row) for row in rows.mappings()]
+
+
+async def _chats(connection: AsyncConnection, refs: Sequence[str]) -> list[Event]:
+    found: list[Event] = []
+    for ref in refs:
+        bot, _, chat_id = ref.rpartition(" ")
+        for table, told in ((chats_told, _told), (migrated_chats, _moved)):
+            rows = select(table).where(table.c.bot == bot, table.c.chat_id == int(chat_id))
+            found += [told(row) for row in (await connection.execute(rows)).mappings()]
+    return found
+
+
+async def _campaigns(connection: AsyncConnection, refs: Sequence[str]) -> list[Event]:
+    rows = await told_campaigns(connection, [UUID(ref) for ref in refs])
+    return [versions.campaign_changed(row, datetime.now(UTC)) for row in rows]
+
+
+def _told(row: RowMapping) -> ChatChanged:
+    return versions.chat_changed(row)
+
+
+def _moved(row: RowMapping) -> ChatChanged:
+    return versions.chat_migrated(row, row["migrated_at"])
+
+
+def _by_version(kind: str, key: str) -> Callable[[RowMapping], Iterable[tuple[str, str]]]:
+    """Name the event of a row's version as whoever told it did."""
+
+    def keys(row: RowMapping) -> Iterable[tuple[str, str]]:
+        yield str(derived(kind, row[key], row["version"])), str(row[key])
+
+    return keys
+
+
+def _by_chat(make: Callable[[RowMapping], ChatChanged]) -> Callable[[RowMapping], Iterable[tuple[str, str]]]:
+    def keys(row: RowMapping) -> Iterable[tuple[str, str]]:
+        yield str(make(row).id), f"{row['bot']} {row['chat_id']}"
+
+    return keys
+
+
 def _of_lane(stream: str, lane: Lane) -> Copies:
     rows = select(messages.c.id).where(messages.c.lane == lane)
     return Copies(stream, ("messages.>",), rows, _message, _requests)
@@ -63,6 +140,38 @@ COPIES = (
         _outcome,
         _outcomes,
     ),
-)
+    # Of what people change the newest version is known; older ones are of no use to anybody.
+    Copies(
+        "OUTCOMES",
+        (CampaignChanged.pattern,),
+        select(campaigns.c.id, campaigns.c.version).where(campaigns.c.announced >= campaigns.c.version),
+        _by_version("campaign.changed", "id"),
+        _campaigns,
+    ),
+    Copies(
+        "RECIPIENTS",
+        (RecipientChanged.pattern,),
+        select(recipients.c.user_id, recipients.c.version).where(
+            recipients.c.announced >= recipients.c.version
+        ),
+        _by_version("recipient.changed", "user_id"),
+        _recipients,
+    ),
+    Copies(
+        "RECIPIENTS",
+        (RecipientForgotten.pattern,),
+        select(forgotten_recipients).where(forgotten_recipients.c.announced),
+        _by_version("recipient.forgotten", "user_id"),
+        _forgotten,
+    ),
+    Copies(
+        "RECIPIENTS", (ChatChanged.pattern,), select(chats_told).where(chats_told.c.announced),
+        _by_chat(_told), _chats,
+    ),
+    Copies(
+        "RECIPIENTS", (ChatChanged.pattern,), select(migrated_chats).where(migrated_chats.c.announced),
+        _by_chat(_moved), _chats,
+    ),
+)  # fmt: skip
 
 KEEPING = Keeping(books.SOURCES, COPIES)

@@ -7,6 +7,7 @@ from uuid import UUID
 
 import orjson
 from sqlalchemy import RowMapping, text
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.senders.domain.campaigns import checksum, fingerprint
 from services.senders.store.expansions import CHUNK, LEASE_SECONDS, TAKE, Expansion
@@ -29,6 +30,7 @@ _PAGE = text(f"""
       AND (CAST(:at AS timestamptz) IS NULL OR (c.created_at, c.id) < (:at, CAST(:key AS uuid)))
     ORDER BY c.created_at DESC, c.id DESC LIMIT :limit""")
 _UNANNOUNCED = text(f"{_VIEW} WHERE c.announced < c.version ORDER BY c.created_at LIMIT 100")
+_SOME = text(f"{_VIEW} WHERE c.id = ANY(CAST(:ids AS uuid[]))")
 _ANNOUNCED = text("UPDATE campaigns SET announced = greatest(announced, :version) WHERE id = :id")
 
 
@@ -77,12 +79,22 @@ class Campaigns(Moves):
 
     async def unannounced(self) -> Sequence[Mapping[Any, Any]]:
         """Return campaigns whose newest version has not been published."""
-        rows = [_summed(row) for row in await self._database.rows(_UNANNOUNCED)]
-        return [{**row, "checksum": checksum(row)} for row in rows]
+        return _as_told(await self._database.rows(_UNANNOUNCED))
 
     async def announced(self, campaign_id: UUID, version: int) -> None:
         """Note that a version is published."""
         await self._database.execute(_ANNOUNCED, id=campaign_id, version=version)
+
+
+async def told_campaigns(
+    connection: AsyncConnection, campaign_ids: Sequence[UUID]
+) -> Sequence[Mapping[Any, Any]]:
+    """Return campaigns as they are told of."""
+    return _as_told((await connection.execute(_SOME, {"ids": list(campaign_ids)})).mappings().all())
+
+
+def _as_told(rows: Sequence[RowMapping]) -> list[Mapping[Any, Any]]:
+    return [{**row, "checksum": checksum(row)} for row in map(_summed, rows)]
 
 
 def _row(command: CreateCampaign) -> dict[str, Any]:
