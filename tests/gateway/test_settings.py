@@ -60,6 +60,7 @@ def test_polling_needs_no_webhook_secret(monkeypatch: pytest.MonkeyPatch) -> Non
         ("TRUSTED_PROXIES", "proxy", "TRUSTED_PROXIES is 'proxy'; expected networks"),
         ("OWNER_TELEGRAM_IDS", "7", "OWNER_TELEGRAM_IDS is '7'; expected a JSON array"),
         ("OWNER_TELEGRAM_IDS", "[-7]", "OWNER_TELEGRAM_IDS is '[-7]'; expected Telegram ids of people"),
+        ("STREAM_DAYS", "soon", "STREAM_DAYS is 'soon'; expected a number of days, 0 to keep all events"),
         ("UPDATE_TEXT_DAYS", "-1", "UPDATE_TEXT_DAYS is '-1'; expected"),
         ("TELEGRAM_API_URL", "ftp://x", "TELEGRAM_API_URL is 'ftp://x'; expected a URL"),
         ("GATEWAY_DATABASE_URL", None, "GATEWAY_DATABASE_URL is not set; expected a URL postgresql://"),

@@ -26,12 +26,25 @@ def _handled(row: RowMapping) -> Iterable[tuple[str, str]]:
 
 
 async def _events(connection: AsyncConnection, refs: Sequence[str]) -> list[Event]:
+    return _of(await _rows(connection, refs))
+
+
+async def _whole_events(connection: AsyncConnection, refs: Sequence[str]) -> list[Event]:
+    """Make the events of rows that know of the first of them: the others have nothing to follow."""
+    return _of([row for row in await _rows(connection, refs) if row["update"] is not None])
+
+
+async def _rows(connection: AsyncConnection, refs: Sequence[str]) -> Sequence[RowMapping]:
     keys = [(int(bot_id), int(update_id)) for bot_id, update_id in (ref.split() for ref in refs)]
     found = await connection.execute(
         select(telegram_webhooks).where(tuple_(_log.bot_id, _log.update_id).in_(keys))
     )
+    return found.mappings().all()
+
+
+def _of(rows: Sequence[RowMapping]) -> list[Event]:
     events: list[Event] = []
-    for row in found.mappings():
+    for row in rows:
         numbers = row["bot_id"], row["update_id"]
         if row["update"] is not None:
             events.append(
@@ -53,6 +66,6 @@ async def _events(connection: AsyncConnection, refs: Sequence[str]) -> list[Even
 
 COPIES = (
     # What was done with an update means nothing before the update.
-    Copies("UPDATES", ("updates.>",), _UPDATES, _received, _events, in_order=True),
+    Copies("UPDATES", ("updates.>",), _UPDATES, _received, _whole_events, in_order=True),
     Copies("UPDATES", ("handled.>",), _HANDLED, _handled, _events),
 )

@@ -16,6 +16,7 @@ from shared.database import Database
 from shared.events import ButtonClicked
 from shared.queries import Books, Kept
 from shared.record import auditing, trimming
+from shared.record.ages import Ages, AgeSettings
 from shared.record.keeping import keep
 from tests.shared.record.test_trimming import some
 from tests.shared.record.world import ALL_OF_IT, World
@@ -88,3 +89,18 @@ async def test_trouble_puts_it_off(world: World, press: Press, trouble: str) -> 
         assert not await trimmer.settle()
 
     assert await world.bus.streams.count("CLICKS") == 6
+
+
+@pytest.mark.parametrize(
+    ("given", "days"),
+    [({}, 30.0), ({"STREAM_DAYS": "7"}, 7.0), ({"STREAM_DAYS": "0"}, None), ({"STREAM_DAYS": ""}, None)],
+)
+def test_never_is_nothing_or_naught(
+    given: dict[str, str], days: float | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without STREAM_DAYS a month is kept; with 0, or nothing behind it, no event goes for its age."""
+    monkeypatch.delenv("STREAM_DAYS", raising=False)
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+
+    assert AgeSettings().ages() == Ages(days, 30.0)
