@@ -593,13 +593,17 @@ class ClickPage(Value):
 
 
 class ListClicks(Query[ClickPage]):
-    """Ask for the presses of a user or of a promo, from `since` on and before `until`."""
+    """Ask for the presses of a user or of a promo, from `since` on and before `until`.
+
+    `also` are other ids of the same user: that of the Telegram user who is linked with them.
+    """
 
     service = "clicks"
     name = "list_clicks"
     reply = ClickPage
 
     user_id: UUID | None = None
+    also: tuple[UUID, ...] = Field(default=(), max_length=10)
     promo_id: str | None = None
     since: Moment | None = None
     until: Moment | None = None

@@ -33,8 +33,9 @@ SEEN_SECONDS = 0.02
 
 async def list_clicks(query: ListClicks, clicks: Clicks) -> ClickPage:
     """Answer with the presses of a user, of a promo, of both, or of all, newest first."""
+    user_ids = () if query.user_id is None else (query.user_id, *query.also)
     found = await clicks.newest(
-        user_id=query.user_id, promo_id=query.promo_id, since=query.since, until=query.until,
+        user_ids=user_ids, promo_id=query.promo_id, since=query.since, until=query.until,
         before=_place(query.cursor), limit=query.limit + 1,
     )  # fmt: skip
     items = tuple(found[: query.limit])

@@ -67,6 +67,17 @@ async def test_presses_are_listed_by_user_and_by_promo(clicks: Clicks, press: Pr
     assert (await found(user_id, None), await found(None, "vip"), await found(user_id, "vip")) == (2, 2, 1)
 
 
+async def test_presses_of_all_ids_of_one_person_are_one_list(clicks: Clicks, press: Press) -> None:
+    """Other ids of a user are asked for with theirs; without a user they mean nothing."""
+    mine, other = Person(telegram_id=1), Person(telegram_id=2)
+    await clicks.add_presses([press(1, person=mine), press(2, person=other)])
+    first, second = (ids.user_of_telegram(each.telegram_id) for each in (mine, other))
+    both = await api.list_clicks(ListClicks(user_id=first, also=(second,)), clicks)
+    assert {item.user_id for item in both.items} == {first, second}
+    assert len((await api.list_clicks(ListClicks(user_id=first), clicks)).items) == 1
+    assert len((await api.list_clicks(ListClicks(also=(second,)), clicks)).items) == 2
+
+
 async def test_a_cursor_that_no_page_gave_is_refused(clicks: Clicks) -> None:
     """A senseless cursor is a refusal, not the first page."""
     with pytest.raises(Refusal) as refused:

@@ -68,9 +68,7 @@ async def test_links_that_pass_by_the_gateway(
     await clicks.add_posts([post("bonus", None, DELIVERIES[0])])
     assert await promo_of(database, link) == "bonus"
     assert [(each.promo_id, each.clicks, each.posts) for each in await clicks.sums(None)] == [("bonus", 1, 1)]
-    (_, found) = await clicks.newest(
-        user_id=None, promo_id=None, since=None, until=None, before=None, limit=9
-    )
+    (_, found) = await clicks.newest(user_ids=(), promo_id=None, since=None, until=None, before=None, limit=9)
     of_campaign = await clicks.one(letter.id)
     assert of_campaign is not None
     assert (of_campaign.promo_id, of_campaign.metadata) == (None, {"campaign_id": "c"})

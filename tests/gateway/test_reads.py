@@ -71,6 +71,22 @@ async def test_clicks(gateway: Any) -> None:
     assert gateway.peers.of(CountClicks)[0].promo_id == "x"
 
 
+async def test_clicks_of_a_linked_user(gateway: Any) -> None:
+    """Whichever id is asked for, both are; where senders is away there is no half of a list."""
+    person = ids.user_of_telegram(5)
+    await gateway.peers.answer(ListClicks, lambda _: ClickPage(items=()))
+    view = RecipientView(user_id=UUID(USER), version=1, telegram_id=5)
+    gateway.peers.recipients |= {UUID(USER): view, person: view}
+    for asked_for, other in ((UUID(USER), person), (person, UUID(USER))):
+        assert (await gateway.call("GET", f"/clicks?user_id={asked_for}"))[0] == 200
+        asked = gateway.peers.of(ListClicks)[-1]
+        assert (asked.user_id, asked.also) == (asked_for, (other,))
+    await gateway.peers.stack.aclose()
+    await gateway.peers.answer(ListClicks, lambda _: ClickPage(items=()))
+    assert (await gateway.call("GET", f"/clicks?user_id={USER}"))[0] == 503
+    assert (await gateway.call("GET", "/clicks"))[0] == 200
+
+
 async def test_clicks_over_time_and_by_post(gateway: Any) -> None:
     """A series and the presses of posts are asked for by span and zone, senseless ones refused by name."""
     await gateway.peers.answer(GetClicksSeries, lambda _: ClicksSeries(items=()))

@@ -1,7 +1,7 @@
 """Presses and posts: what is written, and what is asked of them."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -108,18 +108,18 @@ class Clicks:
     async def newest(
         self,
         *,
-        user_id: UUID | None,
+        user_ids: Collection[UUID],
         promo_id: str | None,
         since: datetime | None,
         until: datetime | None,
         before: Place | None,
         limit: int,
     ) -> list[ClickView]:
-        """Return up to `limit` presses, newest first, behind the place `before`."""
+        """Return up to `limit` presses, newest first, behind the place `before`; of everybody without ids."""
         click = marketing_clicks.c
         statement = select(marketing_clicks).order_by(click.clicked_at.desc(), click.id.desc()).limit(limit)
-        if user_id is not None:
-            statement = statement.where(click.user_id == user_id)
+        if user_ids:
+            statement = statement.where(click.user_id.in_(user_ids))
         if promo_id is not None:
             statement = statement.where(click.promo_id == promo_id)
         if since is not None:

@@ -1,11 +1,17 @@
 """Presses over the API: lists, sums, a series for plots, and what became known of one later."""
 
+from uuid import UUID
+
 from aiohttp import web
+from pydantic import BaseModel, Field
 
 from services.gateway.api.asking import Call
 from services.gateway.api.requests import ClickIn
 from services.gateway.api.route import Route
+from services.gateway.domain.people import other_ids
 from services.gateway.domain.roles import KeyRole
+from shared.bus import Refusal
+from shared.events import Moment
 from shared.queries import (
     AnnotateClick,
     ClickPage,
@@ -13,6 +19,7 @@ from shared.queries import (
     ClickView,
     CountClicks,
     GetClicksSeries,
+    GetRecipient,
     ListClicks,
     ListPostClicks,
     PostClicksPage,
@@ -20,9 +27,25 @@ from shared.queries import (
 )
 
 
+class ClicksAsked(BaseModel):
+    """Which presses are asked for: of a user or of a promo, from `since` on and before `until`."""
+
+    user_id: UUID | None = None
+    promo_id: str | None = None
+    since: Moment | None = None
+    until: Moment | None = None
+    cursor: str | None = None
+    limit: int = Field(default=100, ge=1, le=500)
+
+
 async def list_clicks(call: Call) -> web.Response:
-    """Answer with a page of presses, newest first."""
-    return await call.ask(call.query(ListClicks))
+    """Answer with a page of presses, newest first.
+
+    Of a user who is linked with a Telegram user, by either id, those of both.
+    """
+    asked = call.query(ClicksAsked)
+    also = await _other_ids(call, asked.user_id) if asked.user_id is not None else ()
+    return await call.ask(ListClicks(**asked.model_dump(), also=also))
 
 
 async def count_clicks(call: Call) -> web.Response:
@@ -47,8 +70,18 @@ async def annotate_click(call: Call) -> web.Response:
     return await call.ask(AnnotateClick(cause=call.cause(), click_id=click_id, metadata=given.metadata))
 
 
+async def _other_ids(call: Call, user_id: UUID) -> tuple[UUID, ...]:
+    try:
+        known = await call.door.bus.ask(GetRecipient(user_id=user_id))
+    except Refusal as refusal:
+        if refusal.status != 404:
+            raise
+        return ()
+    return other_ids(known, user_id)
+
+
 ROUTES = (
-    Route("GET", "/clicks", KeyRole.SERVICE, list_clicks, {200: ClickPage}, query=ListClicks),
+    Route("GET", "/clicks", KeyRole.SERVICE, list_clicks, {200: ClickPage}, query=ClicksAsked),
     Route("GET", "/clicks/stats", KeyRole.SERVICE, count_clicks, {200: PromoClicksList}, query=CountClicks),
     Route(
         "GET", "/clicks/posts", KeyRole.SERVICE, list_post_clicks, {200: PostClicksPage}, query=ListPostClicks

@@ -4,6 +4,7 @@ import asyncio
 
 from services.gateway.bot.newsletter import gets_news, known_to_senders
 from services.gateway.bot.registry import Asked, Command, Hands
+from services.gateway.domain.people import other_ids
 from services.gateway.domain.roles import Role
 from shared.events import ClickSource
 from shared.markdown import Message
@@ -14,11 +15,11 @@ MOST = 500
 
 async def stats(asked: Asked, hands: Hands) -> Message:
     """Show saved and read guides, presses, and the subscription."""
-    collection, known, clicks = await asyncio.gather(
-        hands.guides.collection(asked.user.id),
-        known_to_senders(asked, hands),
-        hands.bus.ask(ListClicks(user_id=asked.user.id, limit=MOST)),
+    collection, known = await asyncio.gather(
+        hands.guides.collection(asked.user.id), known_to_senders(asked, hands)
     )
+    also = other_ids(known, asked.user.id) if known else ()
+    clicks = await hands.bus.ask(ListClicks(user_id=asked.user.id, also=also, limit=MOST))
     links = sum(click.source is ClickSource.DEEP_LINK for click in clicks.items)
     more = "+" if clicks.cursor else ""
     message = Message().title(asked.say("stats.title")).blank()
