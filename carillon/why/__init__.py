@@ -4,7 +4,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 import asyncpg
@@ -17,7 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from carillon.output import console, fail, print_json
 from carillon.system import SERVICES, JsonOption, StackOption, System
 from carillon.why.steps import Node, Step, grown
-from carillon.why.streams import of_streams
+from carillon.why.streams import Headers
 from carillon.why.tables import of_clicks, of_gateway, of_scheduler, of_senders
 from carillon.why.wanted import NoId, Wanted, read
 from shared.database import Database
@@ -25,6 +25,8 @@ from shared.record.trimmed import cuts
 
 LOOKS = 4
 """How often is looked again for what was named by what was found: cause, message, delivery, press."""
+EARLIER = timedelta(days=3)
+"""How long before what tables know of there may be a cause: as long as a request may lie in its stream."""
 WIDEST = 1000
 TABLES: dict[str, Callable[[Database, Wanted], AsyncIterator[Step]]] = {
     "gateway": of_gateway,
@@ -82,12 +84,17 @@ async def _gather(system: System, wanted: Wanted) -> tuple[list[Step], dict[str,
         }
         cut = await bus.streams.cut()
         before = {name: each.before for name, each in (await cuts(databases["gateway"])).items()}
+        headers = Headers(bus.streams, cut)
+        if wanted.letter is not None:
+            steps |= {step.key: step async for step in headers.told(wanted)}
         for _ in range(LOOKS):
             for name, database in databases.items():
                 async for step in TABLES[name](database, wanted):
                     steps[step.key] = step
             known = wanted.size
-            async for step in of_streams(bus.streams, wanted, cut):
+            first = min((step.at for step in steps.values()), default=None)
+            await headers.reach(first and first - EARLIER)
+            async for step in headers.told(wanted):
                 steps[step.key] = step
             # Only what the streams named for the first time can be behind more steps.
             if wanted.size == known:

@@ -1,6 +1,8 @@
 """What lies in the streams of what is wanted: found by the headers, read where the payload says more."""
 
+from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -20,26 +22,75 @@ PUBLISHERS: Mapping[str, str] = {
     "update.received": "gateway", "click.pressed": "gateway", "click.annotated": "clicks",
     "promo.due": "scheduler", "promo.slot_skipped": "scheduler", "promo.cancelled": "scheduler",
 }  # fmt: skip
+NEIGHBOURS = 200
+"""Messages so near to each other are read together: asking once more costs as much as reading these."""
+Place = tuple[str, int]
+"""A stream, and a sequence in it."""
 SAID = ("reason", "bot", "chat_id", "attempt", "channel", "lane", "source", "provider_message_id")
 
 
-async def of_streams(streams: Streams, wanted: Wanted, cut: Mapping[str, int]) -> AsyncIterator[Step]:
-    """Yield the events that are wanted, up to the cut; what they name is wanted from then on."""
-    for stream in STREAMS:
-        async for stored in streams.read(stream, ">", up_to=cut[stream], headers_only=True):
-            if is_wanted(stored, wanted, stream):
-                yield _step(stream, stored, _said(await streams.payload(stream, stored.sequence)), wanted)
+class Headers:
+    """What lies in the streams, by what its headers say: each message is looked at once, up to a cut."""
+
+    def __init__(self, streams: Streams, cut: Mapping[str, int]) -> None:
+        self._streams = streams
+        self._cut = cut
+        self._read_from = {stream: cut[stream] + 1 for stream in STREAMS}
+        self._by_id: defaultdict[UUID, list[Place]] = defaultdict(list)
+        self._causes: defaultdict[str, list[Place]] = defaultdict(list)
+        self._requests: defaultdict[str, list[Place]] = defaultdict(list)
+        self._told: set[Place] = set()
+
+    async def reach(self, since: datetime | None) -> None:
+        """Look at everything that was stored since a time, or ever."""
+        for stream in STREAMS:
+            first = 1 if since is None else await self._streams.first_since(stream, since)
+            last = self._read_from[stream] - 1
+            if first > last:
+                continue
+            async for stored in self._streams.read(stream, ">", since=first, up_to=last, headers_only=True):
+                self._note(stream, stored)
+            self._read_from[stream] = first
+
+    async def told(self, wanted: Wanted) -> AsyncIterator[Step]:
+        """Yield the events that are wanted; what they name is wanted from then on."""
+        while new := self._places(wanted) - self._told:
+            self._told |= new
+            for stream, first, last in _runs(new):
+                async for stored in self._streams.read(stream, ">", since=first, up_to=last):
+                    if (stream, stored.sequence) in new:
+                        yield _step(stream, stored, _said(stored.payload), wanted)
+
+    def _note(self, stream: str, stored: Stored) -> None:
+        place = stream, stored.sequence
+        if (event_id := _id(stored.event_key)) is not None:
+            self._by_id[event_id].append(place)
+        if stored.event in CAUSES and (trace_id := stored.trace_id):
+            self._causes[trace_id].append(place)
+        elif stored.event == MessageRequested.name and (trace_id := stored.trace_id):
+            self._requests[trace_id].append(place)
+
+    def _places(self, wanted: Wanted) -> set[Place]:
+        """Return where the parts of the story lie: by their ids, or as cause or effect in their trace."""
+        found = {place for event_id in wanted.events for place in self._by_id.get(event_id, ())}
+        for trace_id in wanted.traces:
+            found.update(self._causes.get(trace_id, ()))
+            if wanted.forwards:
+                found.update(self._requests.get(trace_id, ()))
+        if wanted.letter is not None and wanted.letter <= self._cut["DLQ"]:
+            found.add(("DLQ", wanted.letter))
+        return found
 
 
-def is_wanted(stored: Stored, wanted: Wanted, stream: str) -> bool:
-    """Say whether a message is part of the story: by its id, or as cause or effect in the same trace."""
-    if stream == "DLQ" and stored.sequence == wanted.letter:
-        return True
-    if _id(stored.event_key) in wanted.events:
-        return True
-    if stored.trace_id is None or stored.trace_id not in wanted.traces:
-        return False
-    return stored.event in CAUSES or (wanted.forwards and stored.event == MessageRequested.name)
+def _runs(places: set[Place]) -> list[tuple[str, int, int]]:
+    """Return what is to be read for these places: neighbours at once, with what lies between them."""
+    runs: list[tuple[str, int, int]] = []
+    for stream, sequence in sorted(places):
+        if runs and runs[-1][0] == stream and sequence - runs[-1][2] <= NEIGHBOURS:
+            runs[-1] = (stream, runs[-1][1], sequence)
+        else:
+            runs.append((stream, sequence, sequence))
+    return runs
 
 
 def _step(stream: str, stored: Stored, said: Mapping[str, Any], wanted: Wanted) -> Step:

@@ -196,7 +196,7 @@ class Streams:
             headers_only=headers_only or None,
         )
         info = await self._api.add_consumer(stream, config)
-        left, number = info.num_pending or 0, 0
+        left, number = min(info.num_pending or 0, up_to - since + 1), 0
         try:
             while left > 0:
                 async with Ahead(self._client, stream, info.name, left) as ahead:
