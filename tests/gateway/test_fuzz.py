@@ -141,3 +141,14 @@ def test_no_number_is_larger_than_its_readers_take(digits: str) -> None:
     tolerant = read_json(b'{"n": %b, "s": "\\ud800"}' % digits.encode())
     assert plain["n"] == tolerant["n"] == float(digits)
     assert orjson.dumps(tolerant) is not None
+
+
+@pytest.mark.parametrize("number", ["1e999", "-1e999", "9" * 400])
+async def test_a_number_that_cannot_be_kept_is_refused(gateway: Any, number: str) -> None:
+    """What no double holds would be kept as nothing: the API refuses it, the webhook takes what comes."""
+    body = b'{"metadata": {"a": [{"b": %b}]}}' % number.encode()
+    headers = {"Content-Type": "application/json"}
+    path = f"/clicks/{ids.derived('click', 1)}"
+    status, problem = await gateway.call("PATCH", path, data=body, headers=headers)
+    assert (status, problem["detail"]) == (422, "a number in the body is too large")
+    assert (await gateway.hook(None, data=b'{"update_id": 1, "x": %b}' % number.encode()))[0] == 200

@@ -16,7 +16,7 @@ from services.gateway.api.problems import Problem, errors_of, invalid
 from services.gateway.api.route import ADAPTERS, NAMED, Media, Route
 from services.gateway.domain.bots import DoorBot
 from services.gateway.domain.keys import Rate
-from services.gateway.domain.reading import NotJson, is_deep, read_json
+from services.gateway.domain.reading import NotJson, is_deep, is_finite, read_json
 from services.gateway.store import ApiKey, Broadcasts, Guides, Idempotency, Keys, OtherRequest
 from shared import ids
 from shared.bus import Bus
@@ -182,6 +182,8 @@ async def json_of(request: web.Request) -> Any:
         raise Problem(400, "Bad request", str(error)) from None
     if is_deep(value, body):
         raise Problem(422, "Invalid request", "the body is nested too deeply")
+    if not is_finite(value, body):
+        raise Problem(422, "Invalid request", "a number in the body is too large")
     return value
 
 

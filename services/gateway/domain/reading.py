@@ -1,6 +1,7 @@
 """JSON from strangers, read as PostgreSQL and the broker can keep it."""
 
 import json
+import math
 from typing import Any
 
 import orjson
@@ -15,6 +16,24 @@ LONGEST_INTEGER = 20
 
 class NotJson(ValueError):
     """A body that is not JSON, as far as it can be read."""
+
+
+def is_finite(value: Any, body: bytes) -> bool:
+    """Say whether every number of a value is one that can be kept; `body` is what it was read from."""
+    try:
+        # It reads no number beyond a double.
+        orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return _is_finite(value)
+    return True
+
+
+def _is_finite(value: Any) -> bool:
+    if isinstance(value, dict):
+        return all(map(_is_finite, value.values()))
+    if isinstance(value, list):
+        return all(map(_is_finite, value))
+    return not isinstance(value, float) or math.isfinite(value)
 
 
 def read_json(body: bytes) -> Any:
