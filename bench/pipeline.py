@@ -41,7 +41,7 @@ STREAM = "CAMPAIGN"
 LATER, NOW = "2200-01-01T00:00:00Z", "2000-01-01T00:00:00Z"
 VARIABLES = {
     "instrument": "EURUSD", "side": "sell", "entry_price": "1.0845", "current_price": "1.0912",
-    "loss_amount": "67.00", "broker_ticket": "55120934",
+    "loss_amount": "67.00",
 }  # fmt: skip
 HOW = (
     "Requests for a templated message, each to somebody else, lie in the stream; the durable of one senders "
@@ -214,7 +214,7 @@ def _request(channel: Channel, number: int, each: int) -> MessageRequested:
     return MessageRequested(
         id=ids.derived("bench.message", channel, number, each), at=now, lane=Lane.CAMPAIGN,
         channels=(channel,), user_id=user_id, address=address, template="position_failure_sl",
-        variables=VARIABLES, expires_at=now + timedelta(hours=1),
+        variables={**VARIABLES, "broker_ticket": str(each)}, expires_at=now + timedelta(hours=1),
     )  # fmt: skip
 
 

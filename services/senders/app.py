@@ -52,7 +52,7 @@ from shared.service import Service
 from shared.templates import trying
 
 POOL = 30
-UNLIMITED = 64
+UNLIMITED = 160
 """Messages of a lane and channel that are under way at once where no limit holds them back."""
 TEMPLATES = Path(__file__).parent / "templates"
 LANES = tuple(f"senders_{lane}_{channel}" for lane in ("transactional", "campaign") for channel in Channel)

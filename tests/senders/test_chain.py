@@ -9,6 +9,7 @@ import pytest
 from devstack.smtp.faults import SmtpFault
 from devstack.telegram import people
 from services.senders.api import get_message
+from services.senders.handlers import writing
 from shared.events import (
     Address,
     Body,
@@ -150,3 +151,17 @@ async def test_a_channel_that_is_off_is_passed_over(house: Any) -> None:
     assert await house.deliveries(await house.handle(event)) == [
         ("email", "failed", "channel_off"), ("telegram", "sent", None),
     ]  # fmt: skip
+
+
+async def test_what_is_said_to_many_is_parsed_once(house: Any) -> None:
+    """A text that Telegram takes is checked for the first who gets it; one that it refuses, for everybody."""
+    for chat_id in (42, 43):
+        house.chat(chat_id)
+    before = writing._check.cache_info()
+    for text, state in (("*News* of the day", "sent"), ("*News of the day", "failed")):
+        for chat_id in (42, 43):
+            body = Body(text=text, format="markdown_v2")
+            asked = house.asked(body=body, address=Address(telegram_chat_id=chat_id))
+            assert (await house.deliveries(await house.handle(asked)))[0][1] == state
+    after = writing._check.cache_info()
+    assert (after.hits - before.hits, after.misses - before.misses) == (1, 3)

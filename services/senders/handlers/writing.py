@@ -3,6 +3,7 @@
 import html
 from collections.abc import Callable
 from dataclasses import replace
+from functools import lru_cache
 from typing import Literal
 from uuid import UUID
 
@@ -99,13 +100,19 @@ def _left_by(letter: EmailContent, language: str | None, leave: str | None) -> E
     return replace(letter, text=text, html=markup)
 
 
+@lru_cache(maxsize=64)
+def _check(text: str, mode: Literal["MarkdownV2"] | None, keyboard: tuple[tuple[Button, ...], ...]) -> None:
+    """Check what Telegram gets; what is said to many is parsed once."""
+    check(text, mode, keyboard)
+
+
 def _telegram(
     delivery: Delivery, text: str, written_as: str, buttons: tuple[tuple[Button, ...], ...]
 ) -> TelegramContent:
     mode: Literal["MarkdownV2"] | None = "MarkdownV2" if written_as == "markdown_v2" else None
     keyboard = tuple(tuple(_pressable(button, delivery) for button in row) for row in buttons)
     try:
-        check(text, mode, keyboard)
+        _check(text, mode, keyboard)
     except Refused as refused:
         raise Unwritable("text refused") from refused
     return TelegramContent(
