@@ -111,6 +111,7 @@ DURABLES: tuple[Durable, ...] = (
         ),
         concurrency=1,
     ),
+    Durable("scheduler_forgotten", "RECIPIENTS", ("recipients.forgotten.*",), concurrency=1),
     Durable("clicks_forgotten", "RECIPIENTS", ("recipients.forgotten.*",), concurrency=1),
     Durable("gateway_forgotten", "RECIPIENTS", ("recipients.forgotten.*",), concurrency=1),
     Durable("gateway_updates", "UPDATES", ("updates.>",), concurrency=64),

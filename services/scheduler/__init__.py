@@ -1,7 +1,7 @@
 """Scheduler: when a promo is due, and what became of it.
 
 Consumes: PromoDue, SlotSkipped (`scheduler_promos`); PromoPosted, MessageSent, MessageFailed,
-    MessageSuppressed, MessageAmbiguous (`scheduler_outcomes`).
+    MessageSuppressed, MessageAmbiguous (`scheduler_outcomes`); RecipientForgotten (`scheduler_forgotten`).
 Publishes: PromoDue, SlotSkipped, PromoCancelled.
 Answers: StartSchedule, StopSchedule, PauseSchedule, CreateSchedule, EditSchedule, DeleteSchedule,
     GetSchedule, ListSchedules, PlanSlots, ListPromos, GetPromo, CreatePromo, EditPromo, DeletePromo,

@@ -12,7 +12,7 @@ from services.scheduler.domain.catalogue import SHIPPED
 from services.scheduler.domain.schedule import Wanted
 from services.scheduler.domain.timing import Every
 from services.scheduler.settings import SchedulerSettings
-from services.scheduler.store import Catalogue, PromoLog, Schedules, Slots
+from services.scheduler.store import Catalogue, Forgetting, PromoLog, Schedules, Slots
 from shared import failpoints, markdown, queries, tasks, telemetry
 from shared.bus import Answering, BatchRoute, Bus, Refusal, Route, answering, on, on_batch
 from shared.database import Attempts, Database, is_unavailable
@@ -24,6 +24,7 @@ from shared.events import (
     MessageSuppressed,
     PromoDue,
     PromoPosted,
+    RecipientForgotten,
     SlotSkipped,
 )
 from shared.record.keeping import keep
@@ -58,7 +59,7 @@ async def app(settings: SchedulerSettings, service: Service) -> AsyncIterator[No
         await settle(settings, Schedules(database), Catalogue(database), templates)
         clock = Clock(Slots(database), bus.publish)
         attempts = Attempts(database)
-        promo_log = PromoLog(database)
+        promo_log, forgetting = PromoLog(database), Forgetting(database)
         async with (
             bus.consume_batches(
                 "scheduler_promos", *promo_routes(promo_log), attempts=attempts, is_unavailable=is_unavailable
@@ -66,6 +67,12 @@ async def app(settings: SchedulerSettings, service: Service) -> AsyncIterator[No
             bus.consume(
                 "scheduler_outcomes",
                 *outcome_routes(promo_log),
+                attempts=attempts,
+                is_unavailable=is_unavailable,
+            ),
+            bus.consume(
+                "scheduler_forgotten",
+                on(RecipientForgotten, lambda told, _: handlers.recipient_forgotten(told, forgetting)),
                 attempts=attempts,
                 is_unavailable=is_unavailable,
             ),

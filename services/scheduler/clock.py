@@ -132,9 +132,9 @@ class Clock:
 
     async def _announce_slot(self, slot: Slot, *, named: bool) -> None:
         with telemetry.span("slot", schedule_id=str(slot.schedule_id), slot=slot.slot.isoformat()):
-            first, *others = [self._announce_post(event) for event in slot.events()]
+            posts = [self._announce_post(event) for event in slot.events()]
             # A task for each of thousands of slots with one chat would be one too many.
-            await (asyncio.gather(first, *others) if others else first)
+            await (posts[0] if len(posts) == 1 else asyncio.gather(*posts))
             if named:
                 _note(slot)
 

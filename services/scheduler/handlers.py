@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from services.scheduler.store import PromoLog, books
+from services.scheduler.store import Forgetting, PromoLog, books
 from services.scheduler.store.copies import COPIES
 from shared import metrics
 from shared.bus import on, on_batch
@@ -16,6 +16,7 @@ from shared.events import (
     Outcome,
     PromoDue,
     PromoPosted,
+    RecipientForgotten,
     SlotSkipped,
 )
 from shared.record.feeding import Feed, Projecting
@@ -60,6 +61,12 @@ async def message_ambiguous(outcome: MessageAmbiguous, promo_log: PromoLog) -> N
     await _record(outcome, promo_log)
 
 
+async def recipient_forgotten(told: RecipientForgotten, forgetting: Forgetting) -> None:
+    """Forget somebody whose private chat promos went to."""
+    await forgetting.targets(told)
+    await forgetting.logged(told)
+
+
 async def _record(outcome: Outcome, promo_log: PromoLog) -> None:
     if outcome.promo is None:
         return
@@ -71,7 +78,7 @@ async def _record(outcome: Outcome, promo_log: PromoLog) -> None:
 
 def projecting(database: Database) -> Projecting:
     """Return how the promo log comes from events."""
-    promo_log = PromoLog(database)
+    promo_log, forgetting = PromoLog(database), Forgetting(database)
 
     async def ended(outcome: Outcome) -> None:
         if outcome.promo is not None:
@@ -90,6 +97,7 @@ def projecting(database: Database) -> Projecting:
             Feed(
                 "scheduler_outcomes", tuple(on(each, lambda outcome, _: ended(outcome)) for each in OUTCOMES)
             ),
+            Feed("scheduler_forgotten", (on(RecipientForgotten, lambda told, _: forgetting.logged(told)),)),
         ),
     )
 

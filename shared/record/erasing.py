@@ -21,8 +21,9 @@ from shared.record.saying import fields_of, update_key
 _NUMBERS = ("id", "telegram_id", "chat_id", "telegram_chat_id", "new_chat_id", "user_id")
 """Fields that may hold a person's number at Telegram."""
 STREAMS = {
-    "CLICKS": "clicks.>", "UPDATES": "updates.>", "TRANSACTIONAL": "messages.>", "CAMPAIGN": "messages.>",
-    "OUTCOMES": "outcomes.>", "RECIPIENTS": ">", "DLQ": "dlq.>", "DISCARDED": "discarded.>",
+    "PROMOS": "promos.due", "CLICKS": "clicks.>", "UPDATES": "updates.>", "TRANSACTIONAL": "messages.>",
+    "CAMPAIGN": "messages.>", "OUTCOMES": "outcomes.>", "RECIPIENTS": ">", "DLQ": "dlq.>",
+    "DISCARDED": "discarded.>",
 }  # fmt: skip
 """Where people are spoken of."""
 

@@ -11,11 +11,14 @@ from shared.events import (
     Event,
     MessageRequested,
     Outcome,
+    PromoDue,
     UpdateReceived,
 )
 
 NOBODY = UUID(int=0)
 """Whom a message was for that is nobody's any more."""
+NO_CHAT = 0
+"""Where a promo was due that was due in somebody's private chat."""
 NO_WORDS = Body(text="-")
 
 
@@ -50,6 +53,10 @@ def _outcome(event: Outcome) -> Outcome:
     )
 
 
+def _due(event: PromoDue) -> PromoDue:
+    return event.model_copy(update={"chat_id": group(event.chat_id) or NO_CHAT})
+
+
 def _update(event: UpdateReceived) -> UpdateReceived:
     return event.model_copy(update={"update": emptied(event)})
 
@@ -74,5 +81,6 @@ _REDACT: dict[type[Event], Callable[[Any], Event]] = {
     ClickAnnotated: _note,
     MessageRequested: _request,
     Outcome: _outcome,
+    PromoDue: _due,
     UpdateReceived: _update,
 }

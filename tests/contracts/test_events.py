@@ -30,7 +30,7 @@ HANDLED_BY: dict[type[Event], set[str]] = {
     events.UpdateReceived: {"gateway_updates"},
     events.UpdateHandled: set(),
     events.RecipientChanged: set(),
-    events.RecipientForgotten: {"clicks_forgotten", "gateway_forgotten"},
+    events.RecipientForgotten: {"scheduler_forgotten", "clicks_forgotten", "gateway_forgotten"},
     events.ChatChanged: set(),
 }
 """Who takes which event; of MessageRequested exactly one durable does, that of its lane and channel."""

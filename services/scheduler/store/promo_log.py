@@ -12,10 +12,11 @@ from shared.database import Database
 from shared.events import Outcome, PromoDue, PromoRef, SlotSkipped
 from shared.queries import PromoLogEntry, PromoPosts, PromoPostsList
 
+# A chat of somebody who is forgotten is 0 on the stream, and none here.
 # In the order of ids, so that two replicas cannot wait for each other.
 _RECORD_DUE = text("""
 INSERT INTO promo_log_chats (id, schedule_id, slot, promo_id, chat_id, state, attempt, rank, due_at)
-SELECT id, schedule_id, slot, promo_id, chat_id, 'pending', 0, 0, due_at FROM unnest(
+SELECT id, schedule_id, slot, promo_id, nullif(chat_id, 0), 'pending', 0, 0, due_at FROM unnest(
     CAST(:ids AS uuid[]), CAST(:schedule_ids AS uuid[]), CAST(:slots AS timestamptz[]),
     CAST(:promo_ids AS text[]), CAST(:chat_ids AS bigint[]), CAST(:due_at AS timestamptz[])
 ) AS due (id, schedule_id, slot, promo_id, chat_id, due_at)

@@ -1,0 +1,49 @@
+"""Forgetting somebody: a private chat has the number of its person, and may be where promos go."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import text
+
+from shared.database import Database
+from shared.events import RecipientForgotten
+from shared.ids import user_of_telegram
+
+# The people behind numbers cannot be told by SQL; there are few private chats among those of promos.
+_LOGGED = text("SELECT DISTINCT chat_id FROM promo_log_chats WHERE chat_id > 0")
+_KNOWN = text("""
+    SELECT DISTINCT chat_id FROM (
+        SELECT unnest(chat_ids) AS chat_id FROM schedules UNION SELECT unnest(chat_ids) FROM slots) AS known
+    WHERE chat_id > 0""")
+# That a post was intended, and what became of it, stays on record.
+_FORGET_LOGGED = text("""
+    UPDATE promo_log_chats SET chat_id = NULL, provider_message_id = NULL
+    WHERE chat_id = ANY(CAST(:chat_ids AS bigint[])) AND coalesce(due_at, slot) <= :at""")
+_FORGET_TARGETS = (
+    text("UPDATE schedules SET chat_ids = array_remove(chat_ids, :chat_id) WHERE :chat_id = ANY(chat_ids)"),
+    text("UPDATE slots SET chat_ids = array_remove(chat_ids, :chat_id) WHERE :chat_id = ANY(chat_ids)"),
+)
+
+
+class Forgetting:
+    """What scheduler forgets, in its database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def logged(self, forgotten: RecipientForgotten) -> None:
+        """Make somebody's lines of the promo log nobody's."""
+        rows = await self._database.rows(_LOGGED)
+        if chat_ids := _theirs(forgotten, [row["chat_id"] for row in rows]):
+            await self._database.execute(_FORGET_LOGGED, chat_ids=chat_ids, at=forgotten.at)
+
+    async def targets(self, forgotten: RecipientForgotten) -> None:
+        """Post to somebody no more, and forget that it was done."""
+        rows = await self._database.rows(_KNOWN)
+        for chat_id in _theirs(forgotten, [row["chat_id"] for row in rows]):
+            async with self._database.begin() as connection:
+                for statement in _FORGET_TARGETS:
+                    await connection.execute(statement, {"chat_id": chat_id})
+
+
+def _theirs(forgotten: RecipientForgotten, chat_ids: Sequence[int]) -> list[int]:
+    return [chat_id for chat_id in chat_ids if user_of_telegram(chat_id) == forgotten.user_id]
