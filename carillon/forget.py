@@ -10,11 +10,13 @@ import typer
 from carillon.output import console, fail, print_json, print_table
 from carillon.system import JsonOption, StackOption, System
 from shared.bus import Bus, BusUnavailable, NoAnswer, Refusal
-from shared.ids import user_of_telegram
-from shared.queries import ForgetRecipient, GetRecipient, ListClicks, RecipientView
-from shared.record.erasing import Somebody, erase, erase_notes
+from shared.ids import derived, user_of_telegram
+from shared.queries import ForgetRecipient, GetRecipient, ListRecipients
+from shared.record.erasing import Somebody, erase
 
-UserArgument = Annotated[str, typer.Argument(help="A user's id, or the number of a Telegram user.")]
+UserArgument = Annotated[
+    str | None, typer.Argument(help="A user's id, or the number of a Telegram user; else give --email.")
+]
 EmailOption = Annotated[
     list[str] | None, typer.Option("--email", help="An address that messages went to; may be repeated.")
 ]
@@ -33,16 +35,19 @@ class Erased:
 
 
 def command(
-    user: UserArgument,
+    user: UserArgument = None,
     stack: StackOption = None,
     email: EmailOption = None,
     wait: WaitOption = 60.0,
     json: JsonOption = False,
 ) -> None:
     """Forget somebody for good, in tables and streams; run again after a failure, it does what is left."""
-    user_id = _user_id(user)
+    emails = {each.lower() for each in email or ()}
+    if user is None and not emails:
+        fail("say who: a user's id, the number of a Telegram user, or --email")
+    user_id = None if user is None else _user_id(user)
     try:
-        done = asyncio.run(_forget(System.find(stack), user_id, email or [], wait))
+        done = asyncio.run(_forget(System.find(stack), user_id, emails, wait))
     except Refusal as refusal:
         fail(f"senders refuses: {refusal.title}", code=1)
     except (NoAnswer, BusUnavailable) as error:
@@ -65,41 +70,37 @@ def _user_id(user: str) -> UUID:
         fail(f"'{user}' is neither a user's id nor the number of a Telegram user")
 
 
-async def _forget(system: System, user_id: UUID, emails: list[str], wait: float) -> Erased:
+async def _forget(system: System, user_id: UUID | None, emails: set[str], wait: float) -> Erased:
     async with system.bus() as bus:
-        view = await _view(bus, user_id)
-        known = {email.lower() for email in (*emails, *([view.email] if view and view.email else []))}
-        # As long as clicks knows whose they are.
-        await erase_notes(bus, await _presses(bus, user_id, view))
-        forgotten = await bus.ask(ForgetRecipient(cause=uuid4(), user_id=user_id), timeout=60)
+        user_ids = {user_id} if user_id else await _people(bus, emails)
+        known = emails.union(*[await _emails(bus, each) for each in user_ids])
+        messages = 0
+        for each in sorted(user_ids):
+            command = ForgetRecipient(cause=uuid4(), user_id=each, emails=tuple(sorted(known)))
+            forgotten = await bus.ask(command, timeout=60)
+            user_ids |= {*forgotten.user_ids}
+            messages += forgotten.messages
         await asyncio.sleep(1)
         # What is on its way would come to the tables after they have forgotten.
         late = await bus.streams.wait_for_durables(await bus.streams.cut(), seconds=wait)
         if late:
             fail(f"not everybody knows yet ({', '.join(late)}): run it again", code=1)
-        somebody = Somebody(frozenset({user_id, *forgotten.user_ids}), frozenset(known))
-        return Erased(forgotten.user_ids, forgotten.messages, await erase(bus, somebody))
+        somebody = Somebody(frozenset(user_ids), frozenset(known))
+        return Erased(tuple(sorted(user_ids)), messages, await erase(bus, somebody))
 
 
-async def _view(bus: Bus, user_id: UUID) -> RecipientView | None:
-    try:
-        return await bus.ask(GetRecipient(user_id=user_id))
-    except Refusal:
-        return None
-
-
-async def _presses(bus: Bus, user_id: UUID, view: RecipientView | None) -> set[UUID]:
-    """Return the presses of somebody, by whichever id they are known."""
-    user_ids = {user_id} | ({view.user_id} if view else set())
-    if view and view.telegram_id:
-        user_ids.add(user_of_telegram(view.telegram_id))
+async def _people(bus: Bus, emails: set[str]) -> set[UUID]:
+    """Return who has one of these addresses; a mailbox without a recipient gets an id for the occasion."""
     found: set[UUID] = set()
-    for each in user_ids:
-        asked = ListClicks(user_id=each, limit=500)
-        while True:
-            page = await bus.ask(asked, timeout=30)
-            found |= {click.id for click in page.items}
-            if page.cursor is None:
-                break
-            asked = asked.model_copy(update={"cursor": page.cursor})
-    return found
+    for email in emails:
+        page = await bus.ask(ListRecipients(email=email, limit=500))
+        found |= {each.user_id for each in page.items}
+    return found or {derived("mailbox", *sorted(emails))}
+
+
+async def _emails(bus: Bus, user_id: UUID) -> set[str]:
+    try:
+        view = await bus.ask(GetRecipient(user_id=user_id))
+    except Refusal:
+        return set()
+    return {view.email.lower()} if view.email else set()

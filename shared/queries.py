@@ -1064,7 +1064,8 @@ class Forgotten(Value):
 class ForgetRecipient(Query[Forgotten]):
     """Forget somebody for good: addresses, subscriptions, preferences, and what was written to them.
 
-    What is unsent is cancelled. The ledger keeps that there were messages, and what became of them.
+    What is unsent is cancelled. The ledger keeps that there were messages, and what became of them. `emails`
+    are mailboxes that are theirs besides those on record: of somebody who was only written to, for example.
     """
 
     service = "senders"
@@ -1073,6 +1074,7 @@ class ForgetRecipient(Query[Forgotten]):
 
     cause: UUID
     user_id: UUID
+    emails: tuple[str, ...] = Field(default=(), max_length=100)
 
 
 class ChatTold(Value):

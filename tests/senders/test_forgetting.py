@@ -199,6 +199,15 @@ async def test_somebody_who_was_only_written_to_is_forgotten_too(house: Any) -> 
     assert await leftovers(house, "sesame") == set()
 
 
+async def test_a_mailbox_is_forgotten_with_whoever_it_is_given_for(house: Any) -> None:
+    """Messages to a mailbox that no recipient has are nobody's when it is given, in whatever case."""
+    await house.handle(says(house, address=Address(email=ANN), channels=(Channel.EMAIL,)))
+    command = ForgetRecipient(cause=uuid4(), user_id=uuid4(), emails=(ANN.upper(),))
+    await api.forget_recipient(command, house.recipients, house.desk.announcer.forgotten)
+    await sweep(house)
+    assert await leftovers(house, "ann.secret") == set()
+
+
 async def test_addresses_are_found_without_a_search(house: Any) -> None:
     """Whatever is to be forgotten by an address is found by indexes, in the ledger and in lists."""
     known = {"user_ids": [uuid4()], "emails": ["x"], "chat_ids": [5], "nobody": uuid4()}

@@ -151,7 +151,7 @@ class Erasing(Directory):
             main = await who_is(connection, command.user_id)
             await alone(connection, *{main, command.user_id})
             rows = (await connection.execute(_PERSON, {"user_id": main})).mappings().all()
-            known = _known(rows, main, command.user_id)
+            known = _known(rows, main, command.user_id, emails=command.emails)
             if not await is_new(connection, command):
                 return known.user_ids, 0
             await _add(connection, rows, known)
@@ -190,11 +190,11 @@ class Erasing(Directory):
         await self._database.execute(_TOLD, user_id=user_id, version=version)
 
 
-def _known(rows: Sequence[RowMapping], *user_ids: UUID) -> Known:
+def _known(rows: Sequence[RowMapping], *user_ids: UUID, emails: Sequence[str] = ()) -> Known:
     # Groups are nobody's: what was said there stays.
     return Known(
         tuple(dict.fromkeys([*user_ids, *(row["user_id"] for row in rows)])),
-        tuple({row["email"].casefold() for row in rows if row["email"]}),
+        tuple({email.casefold() for email in (*emails, *(row["email"] for row in rows)) if email}),
         tuple({chat for row in rows if (chat := row["telegram_chat_id"]) is not None and chat > 0}),
     )
 
