@@ -7,10 +7,15 @@ import pytest
 from nats.aio.client import Client
 
 from carillon.audit import audit
+from shared.bus import Refusal
 from shared.bus.dead_letters import BODY_LEFT, DURABLE, ORIGIN
+from shared.database import Database
 from shared.events import ButtonClicked, CampaignChanged, ClickAnnotated, click_annotation_id
 from shared.ids import derived
+from shared.record import keeping
 from shared.record.ages import Ages
+from shared.record.books import begin
+from shared.record.trimmed import held
 from shared.record.trimming import Unbalanced, plan
 from tests.shared.record.conftest import NOW
 from tests.shared.record.world import ALL_OF_IT, World, update
@@ -137,3 +142,23 @@ async def test_what_a_dead_letter_needs_stays(world: World, press: Press) -> Non
     balanced = await audit(world.system, world.bus)
     assert balanced.balanced, balanced.as_dict()
     assert ALL_OF_IT.limits(NOW).keys().isdisjoint({"DLQ", "DISCARDED", "ADVISORIES"})
+
+
+async def test_nothing_goes_under_whoever_reads(
+    world: World, press: Press, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While a rebuild or an audit may be reading, events stay; what they have seen so far stays true."""
+    await some(world, press, 0)
+    await world.catch_up()
+    monkeypatch.setattr(keeping, "LOCK_TRIES", 1)
+    async with held(world.system.database_urls["clicks"]):
+        with pytest.raises(Refusal, match="reading"):
+            await world.trim()
+    async with Database.open(world.system.database_urls["gateway"]) as database, database.begin() as reading:
+        await begin(reading)
+        with pytest.raises(Refusal, match="reading"):
+            await world.trim()
+    assert await world.bus.streams.count("CLICKS") == 6
+
+    assert (await world.trim()).events > 0
+    assert await world.is_whole()

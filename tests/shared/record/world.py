@@ -19,7 +19,6 @@ from shared.events import (
     Channel,
     Event,
     Lane,
-    Person,
     PromoDue,
     PromoPosted,
     PromoRef,
@@ -146,23 +145,23 @@ class World:
 
 
 def update(number: int, at: datetime) -> tuple[UpdateReceived, UpdateHandled]:
-    """Return an update with words of Ada's, and what tells that it is handled."""
-    person = Person(telegram_id=1000 + number, first_name="Ada")
+    """Return an update with words of somebody's, and what tells that it is handled."""
+    person, update_id = 1000 + number, 500_000 + number  # which no press has
     said = {
-        "update_id": number,
+        "update_id": update_id,
         "message": {
-            "message_id": number, "date": 1, "chat": {"id": person.telegram_id, "type": "private"},
-            "from": {"id": person.telegram_id, "is_bot": False, "first_name": "Ada"},
+            "message_id": number, "date": 1, "chat": {"id": person, "type": "private"},
+            "from": {"id": person, "is_bot": False, "first_name": "Ada"},
             "text": f"Words {number}",
         },
     }  # fmt: skip
     return (
         UpdateReceived(
-            id=update_id_of(7, number), at=at, bot="default", bot_id=7, update_id=number, kind="message",
-            update=said,
+            id=update_id_of(7, update_id), at=at, bot="default", bot_id=7, update_id=update_id,
+            kind="message", update=said,
         ),
         UpdateHandled(
-            id=update_handled_id(7, number), at=at, bot_id=7, update_id=number, status="handled",
+            id=update_handled_id(7, update_id), at=at, bot_id=7, update_id=update_id, status="handled",
             command="start", handling_seconds=0.1,
         ),
     )  # fmt: skip
