@@ -10,6 +10,8 @@ from shared.queries import PutRecipient
 
 AT_ONCE = 100
 AGAIN_SECONDS = 5.0
+GATHER_SECONDS = 0.1
+"""Whoever comes within so long is asked for together: under a flood of updates each of them wakes it."""
 
 log = telemetry.logger(__name__)
 
@@ -46,6 +48,7 @@ class Announcer:
         return True
 
     async def _rest(self) -> None:
+        await asyncio.sleep(GATHER_SECONDS)
         await tasks.wait(self._woken, AGAIN_SECONDS)
 
     async def _tell(self, user: User) -> bool:
