@@ -1,10 +1,12 @@
 """Trimmed streams: nothing that anybody has to read goes, and nothing that was said is missed."""
 
+import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from nats.aio.client import Client
+from sqlalchemy import text
 
 from carillon.audit import audit
 from shared.bus import Refusal
@@ -162,3 +164,26 @@ async def test_nothing_goes_under_whoever_reads(
 
     assert (await world.trim()).events > 0
     assert await world.is_whole()
+
+
+async def test_who_waits_for_a_cut_sees_it_moved(world: World) -> None:
+    """Whoever begins to read while a cut is moved reads what was written down for it, not what was before."""
+    async with (
+        Database.open(world.system.database_urls["clicks"]) as database,
+        world.connect("clicks") as moving,
+    ):
+
+        async def cuts() -> int:
+            async with database.begin() as reading:
+                await begin(reading)
+                return int((await reading.execute(text("SELECT count(*) FROM trimmed.cuts"))).scalar_one())
+
+        move = moving.transaction()
+        await move.start()
+        await moving.execute("INSERT INTO trimmed.cuts VALUES ('CLICKS', 1, now(), now())")
+        waiting = asyncio.create_task(cuts())
+        await asyncio.sleep(0.3)
+        assert not waiting.done()
+        await move.commit()
+
+        assert await waiting == 1
