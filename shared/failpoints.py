@@ -25,16 +25,20 @@ TrimFailpoint = Literal[
     "before_kept", "before_cut", "between_kept", "before_purge", "between_purges", "after_purge"
 ]
 
-_armed: Failpoint | SchedulerFailpoint | TrimFailpoint | None = None
+MendFailpoint = Literal["rebuild_fed", "rebuild_swapped", "forget_stored", "reconcile_told"]
+
+AnyFailpoint = Failpoint | SchedulerFailpoint | TrimFailpoint | MendFailpoint
+
+_armed: AnyFailpoint | None = None
 
 
-def arm(name: Failpoint | SchedulerFailpoint | TrimFailpoint | None) -> None:
+def arm(name: AnyFailpoint | None) -> None:
     """Let the process die, as by kill -9, when it next comes to the place of that name."""
     global _armed  # noqa: PLW0603 - a process dies as a whole
     _armed = name
 
 
-def passing(name: Failpoint | SchedulerFailpoint | TrimFailpoint) -> None:
+def passing(name: AnyFailpoint) -> None:
     """Mark a place where a process may die."""
     if _armed == name:
         os.kill(os.getpid(), signal.SIGKILL)

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from shared.bus import Bus, Stored
 from shared.bus.envelope import BY_NAME
 from shared.events import RecipientForgotten
+from shared.failpoints import passing
 from shared.ids import user_of_telegram
 from shared.record.redacting import redacted
 from shared.record.saying import fields_of, update_key
@@ -88,6 +89,7 @@ async def erase_notes(bus: Bus, presses: Collection[UUID]) -> int:
 async def _replace(bus: Bus, stream: str, stored: Stored, rest: bytes | None) -> None:
     if rest is not None:
         await bus.streams.store_again(stored, rest, f"forgotten {stored.sequence}")
+        passing("forget_stored")
     await bus.streams.erase(stream, stored.sequence)
 
 

@@ -15,6 +15,7 @@ import asyncpg
 
 from shared.bus import Streams
 from shared.database import Database
+from shared.failpoints import passing
 from shared.record.books import names_of
 from shared.record.feeding import Feeding, Progress, Projecting
 from shared.record.shadow import SCHEMA, Compared, Shadow
@@ -76,6 +77,7 @@ async def rebuild(
             feeding = Feeding(streams, made, await deaths(streams, made), shadow.make_indexes)
             await feeding.up_to(await streams.cut(), progress)
             await shadow.complete()
+            passing("rebuild_fed")
             for _ in range(ROUNDS):
                 if await feeding.up_to(await streams.cut(), progress) <= NEARLY:
                     break
@@ -99,6 +101,7 @@ async def _swap(
                     raise WouldLose(compared)
                 if swap:
                     await shadow.put_in_place()
+                    passing("rebuild_swapped")
                 return compared
         except asyncpg.LockNotAvailableError:
             # Somebody reads or writes for long: go on, and ask again.

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from shared.bus import Bus
 from shared.database import Database
 from shared.events import Event
+from shared.failpoints import passing
 from shared.record.books import CHUNK, begin, copy_rows, load
 from shared.record.saying import Source, named
 
@@ -78,6 +79,7 @@ async def _reconcile(
         for event in found:
             # The broker may still remember the id of what it has lost.
             await bus.publish(event, again=f"after {cut[copies.stream]}", seconds=30)
+            passing("reconcile_told")
     told = sum(str(event.id) in lost for event in found)
     return Reconciled(service, copies.stream, copies.subjects, len(lost), told, tuple(sorted(lost)[:3]))
 
