@@ -102,8 +102,8 @@ async def test_a_chat_that_moved_twice_is_found_in_one_call(house: Any) -> None:
     """What is remembered of chats leads to the newest id, however often they moved."""
     await house.recipients.migrate("default", -1, -2)
     await house.recipients.migrate("default", -2, -3)
-    assert await house.recipients.current_chat("default", -1) == -3
-    assert await house.recipients.current_chat("other", -1) == -1
+    assert await house.recipients.chat_now("default", -1) == (-3, None)
+    assert await house.recipients.chat_now("other", -1) == (-1, None)
 
 
 async def test_an_opted_out_recipient_gets_no_campaign_but_alerts(house: Any) -> None:

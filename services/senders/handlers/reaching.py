@@ -116,9 +116,9 @@ async def _chat(
     bot = request.bot or recipient.bot or default_bot
     if chat_id is None or bot is None:
         return Unreachable("no_address")
-    chat_id = await recipients.current_chat(bot, chat_id)
     is_campaign = request.lane is Lane.CAMPAIGN
-    if reason := await recipients.suppressed(Channel.TELEGRAM, f"{bot}:{chat_id}", is_campaign=is_campaign):
+    chat_id, reason = await recipients.chat_now(bot, chat_id, is_campaign=is_campaign)
+    if reason:
         return _suppressed(reason, "blocked")
     return Reached(Channel.TELEGRAM, [TelegramTarget(chat_id)], recipient.language, bot, chat_id)
 

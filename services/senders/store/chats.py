@@ -27,11 +27,18 @@ _MIGRATION_ANNOUNCED = text("""
 _MOVE_RECIPIENTS = text("""
     UPDATE recipients SET telegram_chat_id = :new_chat_id, version = version + 1, updated_at = now()
     WHERE telegram_chat_id = :chat_id""")
-_MIGRATED = text("""
-    SELECT place, new_chat_id
-    FROM unnest(CAST(:bots AS text[]), CAST(:chat_ids AS bigint[])) WITH ORDINALITY
-         AS asked(bot, chat_id, place)
-    JOIN migrated_chats USING (bot, chat_id)""")
+# What holds back everything comes before what holds back campaigns only.
+_FOUND = text("""
+    SELECT place, coalesce(moved.new_chat_id, asked.chat_id) AS chat_id, held_back.reason
+    FROM unnest(CAST(:bots AS text[]), CAST(:chat_ids AS bigint[]), CAST(:campaigns AS boolean[]))
+         WITH ORDINALITY AS asked(bot, chat_id, is_campaign, place)
+    LEFT JOIN migrated_chats moved USING (bot, chat_id)
+    LEFT JOIN LATERAL (
+        SELECT reason FROM suppressions s
+        WHERE s.channel = 'telegram'
+          AND s.address = asked.bot || ':' || coalesce(moved.new_chat_id, asked.chat_id)
+          AND (reason <> 'opted_out' OR asked.is_campaign)
+        ORDER BY reason = 'opted_out' LIMIT 1) AS held_back ON true""")
 
 # Updates may come twice, and late: the newest counts.
 _TELL = text("""
@@ -55,7 +62,7 @@ class Chats(Directory):
 
     def __init__(self, database: Database) -> None:
         super().__init__(database)
-        self._moving = Lookup("migrated chat", database, _MIGRATED, "bots", "chat_ids")
+        self._finding_chats = Lookup("chat", database, _FOUND, "bots", "chat_ids", "campaigns")
 
     async def tell_chat(self, command: TellChat) -> bool:
         """Take what Telegram told of a chat, unless something newer is known; return whether it was news."""
@@ -95,7 +102,7 @@ class Chats(Directory):
         """Note that a chat's move is published."""
         await self._database.execute(_MIGRATION_ANNOUNCED, bot=bot, chat_id=chat_id, new_chat_id=new_chat_id)
 
-    async def current_chat(self, bot: str, chat_id: int) -> int:
-        """Return the id under which a chat lives now."""
-        moved = await self._moving.row(bot, chat_id)
-        return chat_id if moved is None else int(moved["new_chat_id"])
+    async def chat_now(self, bot: str, chat_id: int, *, is_campaign: bool = False) -> tuple[int, str | None]:
+        """Return the id under which a chat lives now, and why nothing (no campaign) is sent there, if so."""
+        found = await self._finding_chats.row(bot, chat_id, is_campaign)
+        return (chat_id, None) if found is None else (found["chat_id"], found["reason"])
