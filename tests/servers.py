@@ -6,6 +6,7 @@
 import asyncio
 import os
 import secrets
+import sys
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -158,3 +159,21 @@ async def open_postgres(folder: Path) -> AsyncIterator[AnyPostgres]:
     else:
         async with Postgres.open(folder, ephemeral=True) as embedded:
             yield embedded
+
+
+@asynccontextmanager
+async def service_process(
+    name: str, environment: Mapping[str, str], log: Path
+) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Run a service as a process of its own, on a free port, until the context is left or it dies."""
+    with log.open("ab") as file:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", f"services.{name}",
+            env={**environment, "LISTEN": f"127.0.0.1:{free_port()}"}, stdout=file, stderr=file,
+        )  # fmt: skip
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.terminate()
+        await process.wait()

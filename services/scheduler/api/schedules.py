@@ -45,24 +45,16 @@ async def start_schedule(
     query: StartSchedule, schedules: Schedules, now: datetime, wake: Wake
 ) -> ScheduleChanged:
     """Activate a schedule and have the first promo of its interval posted at once."""
-    try:
-        answer = await schedules.start(query.schedule_id or DEFAULT_SCHEDULE, query.cause, now)
-    except UnknownSchedule:
-        raise _unknown(query.schedule_id) from None
-    wake()
-    return answer
+    started = schedules.start(query.schedule_id or DEFAULT_SCHEDULE, query.cause, now)
+    return await _changed(started, query.schedule_id, wake)
 
 
 async def stop_schedule(
     query: StopSchedule, schedules: Schedules, now: datetime, wake: Wake
 ) -> ScheduleChanged:
     """Stop a schedule and have what is unsent cancelled at once."""
-    try:
-        answer = await schedules.stop(query.schedule_id or DEFAULT_SCHEDULE, query.cause, now)
-    except UnknownSchedule:
-        raise _unknown(query.schedule_id) from None
-    wake()
-    return answer
+    stopped = schedules.stop(query.schedule_id or DEFAULT_SCHEDULE, query.cause, now)
+    return await _changed(stopped, query.schedule_id, wake)
 
 
 async def pause_schedule(
@@ -71,10 +63,18 @@ async def pause_schedule(
     """Have nothing posted until a time, or end a pause."""
     if query.until is not None and query.until <= now:
         raise _invalid("until", "is in the past")
+    paused = schedules.pause(query.schedule_id or DEFAULT_SCHEDULE, query.until, query.cause, now)
+    return await _changed(paused, query.schedule_id, wake)
+
+
+async def _changed(
+    change: Awaitable[ScheduleChanged], schedule_id: UUID | None, wake: Wake
+) -> ScheduleChanged:
+    """Wait for a change, and let the clock look at once."""
     try:
-        answer = await schedules.pause(query.schedule_id or DEFAULT_SCHEDULE, query.until, query.cause, now)
+        answer = await change
     except UnknownSchedule:
-        raise _unknown(query.schedule_id) from None
+        raise _unknown(schedule_id) from None
     except NotActive:
         raise Refusal(409, "Not running", "the schedule is stopped; only one that runs is paused") from None
     wake()

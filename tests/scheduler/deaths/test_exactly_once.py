@@ -3,7 +3,6 @@
 import asyncio
 import dataclasses
 import os
-import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -18,7 +17,6 @@ import pytest
 
 from carillon.up.outside import get, post
 from carillon.up.running import Options, Stack, running
-from devstack.servers import free_port
 from services.scheduler.domain.schedule import DEFAULT_SCHEDULE
 from services.scheduler.store import Schedules
 from shared.bus import Bus
@@ -26,6 +24,7 @@ from shared.database import Database
 from shared.events import PromoDue
 from shared.failpoints import SchedulerFailpoint
 from tests.conftest import Background
+from tests.servers import service_process
 
 pytestmark = [pytest.mark.long, pytest.mark.xdist_group("scheduler deaths"), pytest.mark.timeout(600)]
 
@@ -59,18 +58,11 @@ class Street:
         environment = {
             **SETTINGS, "PATH": os.environ["PATH"], "NATS_URL": self.stack.outside.nats_url,
             "SCHEDULER_DATABASE_URL": database_url or self.database_url,
-            "LISTEN": f"127.0.0.1:{free_port()}", **settings,
+            **settings,
         }  # fmt: skip
-        with (self.stack.options.folder / "scheduler.log").open("ab") as log:
-            process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "services.scheduler", env=environment, stdout=log, stderr=log
-            )
-        try:
+        log = self.stack.options.folder / "scheduler.log"
+        async with service_process("scheduler", environment, log) as process:
             yield process
-        finally:
-            if process.returncode is None:
-                process.terminate()
-            await process.wait()
 
     async def activate(self) -> None:
         """Stop and start the default schedule: a slot is due at once."""

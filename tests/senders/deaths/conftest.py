@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -14,10 +13,10 @@ import pytest
 from carillon.audit import audit
 from carillon.up.outside import get, post
 from carillon.up.running import Options, Stack, running
-from devstack.servers import free_port
 from shared.bus import Bus
 from shared.record.auditing import Audit
 from tests.conftest import Background
+from tests.servers import service_process
 
 SETTINGS = {
     "ACK_WAIT_SECONDS": "2", "SEND_LEASE_SECONDS": "1.5", "SEND_HOLD_SECONDS": "1",
@@ -43,18 +42,11 @@ class Street:
             **SETTINGS, "PATH": os.environ["PATH"], "NATS_URL": world.nats_url,
             "SENDERS_DATABASE_URL": world.database_urls["senders"],
             "TELEGRAM_API_URL": str(world.telegram_api_url), "TELEGRAM_BOT_TOKEN": str(world.bot_token),
-            "LISTEN": f"127.0.0.1:{free_port()}", **settings,
+            **settings,
         }  # fmt: skip
-        with (self.stack.options.folder / "senders.log").open("ab") as log:
-            process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "services.senders", env=environment, stdout=log, stderr=log
-            )
-        try:
+        log = self.stack.options.folder / "senders.log"
+        async with service_process("senders", environment, log) as process:
             yield process
-        finally:
-            if process.returncode is None:
-                process.terminate()
-            await process.wait()
 
     async def value(self, question: str, *values: Any) -> Any:
         """Ask senders' database for one value."""
