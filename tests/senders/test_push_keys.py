@@ -1,7 +1,10 @@
 """Subscriptions that were made under another key than ours, and a key that is wrong itself."""
 
+import asyncio
 from typing import Any
 from uuid import UUID
+
+from sqlalchemy import text
 
 from services.senders.domain.sending import PushTarget, Stopped
 from shared.events import Channel, RecipientChanged
@@ -26,17 +29,71 @@ async def is_paused(house: Any) -> bool:
 
 
 async def test_a_subscription_of_another_key_goes_alone(house: Any) -> None:
-    """Who refuses our key while others of the push service take it is dropped: its message falls back."""
+    """Who refuses our key again, after others took it meanwhile, is dropped: its message falls back."""
     ours, theirs = await house.recipient(), await house.recipient(email="ann@example.org")
     await house.subscribe(ours)
     await house.subscribe(theirs, ANOTHER)
     assert await push(house, ours) == [("push", "sent", None)]
-    assert await push(house, theirs) == [("push", "failed", "foreign_subscription"), ("email", "sent", None)]
+    found = await house.handle(house.asked(user_id=theirs, channels=CHAIN))
+    assert await house.deliveries(found) == [("push", "pending", "vapid")]
+    assert not await is_paused(house)
+    assert await push(house, ours) == [("push", "sent", None)]
+    async with house.rounds():
+        await house.until("sent", found)
+    assert await house.deliveries(found) == [
+        ("push", "failed", "foreign_subscription"), ("email", "sent", None),
+    ]  # fmt: skip
     assert not await is_paused(house)
     assert await house.recipients.subscriptions(theirs) == []
     await house.desk.announcer.recipients()
     assert {event.user_id: event.push_subscriptions for event in house.of(RecipientChanged)}[theirs] == 0
+
+
+async def test_a_bad_moment_of_the_push_service_costs_no_subscription(house: Any) -> None:
+    """One refusal proves nothing: nothing is dropped, its message waits and is sent; nobody else waits."""
+    ours, new = await house.recipient(), await house.recipient()
+    await house.subscribe(ours)
+    name = await house.subscribe(new, ANOTHER)
+    browser = house.push.memory.subscriptions[name]
     assert await push(house, ours) == [("push", "sent", None)]
+    found = await house.handle(house.asked(user_id=new, channels=CHAIN))
+    assert await house.deliveries(found) == [("push", "pending", "vapid")]
+    browser.key = None
+    assert await push(house, ours) == [("push", "sent", None)]
+    async with house.rounds():
+        await house.until("sent", found)
+    assert await house.deliveries(found) == [("push", "sent", None)]
+    browser.key = ANOTHER  # another bad moment, much later: it begins anew
+    assert await push(house, new) == [("push", "pending", "vapid")]
+    assert len(await house.recipients.subscriptions(new)) == 1
+
+
+async def test_what_worked_when_keys_were_not_noted_is_ours(house: Any) -> None:
+    """A subscription that worked before this version, under a key that nobody noted, is not foreign: it stops."""
+    ours, old = await house.recipient(), await house.recipient()
+    await house.subscribe(ours)
+    name = await house.subscribe(old)
+    assert await push(house, old) == [("push", "sent", None)]
+    await house.database.execute(text("UPDATE push_subscriptions SET worked_with = NULL"))
+    house.push.memory.subscriptions[name].key = ANOTHER
+    assert await push(house, ours) == [("push", "sent", None)]
+    assert await push(house, old) == [("push", "pending", "vapid")]
+    assert await is_paused(house)
+    assert len(await house.recipients.subscriptions(old)) == 1
+
+
+async def test_a_key_that_nobody_takes_any_more_stops_before_long(house: Any) -> None:
+    """Where nobody took our key since a first refusal, the next one stops the service: the key is in doubt."""
+    ours, new = await house.recipient(), await house.recipient()
+    await house.subscribe(ours)
+    await house.subscribe(new, ANOTHER)
+    assert await push(house, ours) == [("push", "sent", None)]
+    assert await push(house, new) == [("push", "pending", "vapid")]
+    assert not await is_paused(house)
+    await asyncio.sleep(house.desk.policy.stopped_seconds)
+    assert await push(house, new) == [("push", "pending", "vapid")]
+    assert await is_paused(house)
+    assert len(await house.recipients.subscriptions(new)) == 1
 
 
 async def test_a_wrong_key_of_ours_stops_and_loses_nothing(house: Any) -> None:

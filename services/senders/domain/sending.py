@@ -129,9 +129,13 @@ class Later:
 
 @dataclass(frozen=True)
 class Stopped:
-    """Nothing happened, and nothing will until a person mends our credentials."""
+    """Nothing happened, and nothing will until a person mends our credentials.
+
+    `alone`: perhaps it is only this recipient, so that nobody else has to wait.
+    """
 
     reason: Halt
+    alone: bool = False
 
 
 @dataclass(frozen=True)

@@ -193,6 +193,7 @@ class Desk:
             item = _outgoing(delivery, attempt, reached, target, content)
             answer = await self.senders[delivery.channel].send(item)
             answers.append(await self.lessons.learn_of_subscription(target, answer))
+        answers.sort(key=lambda answer: isinstance(answer, Stopped) and answer.alone)
         for kind in (Sent, Stopped, Later):
             if found := next((answer for answer in answers if isinstance(answer, kind)), None):
                 return found

@@ -38,6 +38,8 @@ class Lessons:
     async def learn(self, reached: Reached, answer: Answer) -> None:
         """Pause what is throttled or stopped, suppress what is gone, remember what has moved."""
         if isinstance(answer, Stopped):
+            if answer.alone:
+                return
             log.error("channel_stopped", provider=reached.provider, reason=answer.reason)
             metrics.RATE_LIMIT_PAUSES.labels(key="stopped").inc()
             for key in reached.pauses(self.limits)[:1]:
@@ -59,12 +61,8 @@ class Lessons:
         endpoint, service = target.subscription.endpoint, push_service(target)
         if isinstance(answer, Sent):
             await self.recipients.subscription_worked(endpoint, self.push_key)
-        elif isinstance(answer, Stopped) and await self.recipients.is_foreign(
-            endpoint, self.push_key, service
-        ):
-            log.warning("subscription_of_another_key", provider=service)
-            await self.recipients.delete_subscription(endpoint)
-            return Refused("foreign_subscription", suppresses=True)
+        elif isinstance(answer, Stopped):
+            return await self._refused(endpoint, self.push_key, service, answer)
         elif isinstance(answer, Later) and answer.kind == "throttled":
             seconds = answer.seconds or self.policy.throttled_seconds
             await self.governor.pause_key(service, seconds)
@@ -73,6 +71,18 @@ class Lessons:
             await self.recipients.delete_subscription(endpoint)
             metrics.PUSH_EXPIRED.inc()
         return answer
+
+    async def _refused(self, endpoint: str, key: UUID, service: str, answer: Stopped) -> Answer:
+        # The next try, after as long a wait, is the one that decides.
+        patience = self.policy.stopped_seconds / 2
+        verdict = await self.recipients.refused_our_key(endpoint, key, service, patience)
+        if verdict == "stop":
+            return answer
+        log.warning("subscription_of_another_key", provider=service, verdict=verdict)
+        if verdict == "wait":
+            return Stopped(answer.reason, alone=True)
+        await self.recipients.delete_subscription(endpoint)
+        return Refused("foreign_subscription", suppresses=True)
 
     async def _learn_of_chat(self, bot: str, chat_id: int, answer: Answer) -> None:
         match answer:

@@ -1,6 +1,7 @@
 """Browsers that take push messages: an endpoint belongs to one recipient, its newest."""
 
 from collections.abc import Sequence
+from typing import Literal
 from urllib.parse import urlsplit
 from uuid import UUID
 
@@ -35,7 +36,7 @@ _ADD_SUBSCRIPTION = text("""
     INSERT INTO push_subscriptions AS known (endpoint, user_id, p256dh, auth)
     VALUES (:endpoint, :user_id, :p256dh, :auth)
     ON CONFLICT (endpoint) DO UPDATE
-    SET user_id = excluded.user_id, p256dh = excluded.p256dh, auth = excluded.auth
+    SET user_id = excluded.user_id, p256dh = excluded.p256dh, auth = excluded.auth, refused_at = NULL
     WHERE (known.user_id, known.p256dh, known.auth) IS DISTINCT FROM
           (excluded.user_id, excluded.p256dh, excluded.auth)
     RETURNING endpoint""")
@@ -44,21 +45,31 @@ _DELETE_SUBSCRIPTION = text("DELETE FROM push_subscriptions WHERE endpoint = :en
 # What a crash of the server forgets of this is told by the next success: it needs no fsync.
 _SUBSCRIPTIONS_WORKED = text("""
     WITH moment AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true))
-    UPDATE push_subscriptions s SET last_success_at = now(), worked_with = worked.key
+    UPDATE push_subscriptions s SET last_success_at = now(), worked_with = worked.key, refused_at = NULL
     FROM unnest(CAST(:endpoints AS text[]), CAST(:keys AS uuid[])) AS worked(endpoint, key), moment
     WHERE s.endpoint = worked.endpoint""")
 # It never worked with the key of today, while others of its push service do. What they did before the service
-# was last paused proves nothing: the key may have been taken from us since.
-_FOREIGN = text("""
-    SELECT EXISTS (
-        SELECT 1 FROM push_subscriptions other
+# was last paused proves nothing: the key may have been taken from us since. Nor does one refusal: the service may
+# have had a bad moment. What worked when nobody noted the key may have worked with this one.
+_REFUSED = text("""
+    WITH proof AS (
+        SELECT max(other.last_success_at) AS at FROM push_subscriptions other
         WHERE other.worked_with = :key AND other.endpoint <> :endpoint
           AND starts_with(other.endpoint, :origin)
           AND other.last_success_at > now() - interval '1 day'
           AND NOT EXISTS (SELECT 1 FROM governor g
-                          WHERE g.key = :service AND g.paused_at >= other.last_success_at))
-       AND NOT EXISTS (
-           SELECT 1 FROM push_subscriptions s WHERE s.endpoint = :endpoint AND s.worked_with = :key)""")
+                          WHERE g.key = :service AND g.paused_at >= other.last_success_at)),
+    refused AS (
+        UPDATE push_subscriptions SET refused_at = coalesce(refused_at, now()) WHERE endpoint = :endpoint
+        RETURNING refused_at)
+    SELECT CASE WHEN proof.at IS NULL OR s.worked_with = :key
+                     OR (s.worked_with IS NULL AND s.last_success_at IS NOT NULL) THEN 'stop'
+                WHEN proof.at > s.refused_at THEN 'foreign'
+                WHEN s.refused_at < now() - make_interval(secs => :patience) THEN 'stop'
+                ELSE 'wait' END
+    FROM proof, refused, push_subscriptions s WHERE s.endpoint = :endpoint""")
+Verdict = Literal["stop", "wait", "foreign"]
+"""What a refusal of our key means: for all, not known yet, or that the subscription is another key's."""
 _FIND = text("""
     SELECT place, s.* FROM unnest(CAST(:user_ids AS uuid[])) WITH ORDINALITY AS asked(user_id, place)
     LEFT JOIN recipients known ON known.user_id = asked.user_id
@@ -126,14 +137,18 @@ class Browsers(Directory):
         """Note the last success of a subscription, under this key of ours."""
         await self._noting_success.one((endpoint, key))
 
-    async def is_foreign(self, endpoint: str, key: UUID, service: str) -> bool:
-        """Say whether a subscription that refuses our key was made under another one, of all we know.
+    async def refused_our_key(self, endpoint: str, key: UUID, service: str, patience: float) -> Verdict:
+        """Note that a subscription refuses our key; say what follows, of all we know.
 
-        `service` is the governor's key for its push service.
+        It is foreign when it refuses again after others took the key meanwhile. Where none did for `patience`
+        seconds the key itself is in doubt. `service` is the governor's key for its push service.
         """
         parts = urlsplit(endpoint)
-        asked = {"endpoint": endpoint, "key": key, "origin": f"{parts.scheme}://{parts.netloc}/"}
-        return bool(await self._database.value(_FOREIGN, **asked, service=service))
+        origin = f"{parts.scheme}://{parts.netloc}/"
+        verdict: Verdict | None = await self._database.value(
+            _REFUSED, endpoint=endpoint, key=key, origin=origin, service=service, patience=patience
+        )
+        return verdict or "foreign"  # somebody else deleted it meanwhile
 
     async def subscriptions(self, user_id: UUID) -> list[PushSubscription]:
         """Return a recipient's push subscriptions, oldest first."""

@@ -92,6 +92,7 @@ push_subscriptions = Table(
     Column("created_at", _TIME, nullable=False, server_default=func.now()),
     Column("last_success_at", _TIME),
     Column("worked_with", Uuid),  # under which key of ours its last success was
+    Column("refused_at", _TIME),  # when it first refused our key since
     Index("push_subscriptions_user", "user_id"),
 )
 
