@@ -69,7 +69,7 @@ async def test_a_bad_moment_of_the_push_service_costs_no_subscription(house: Any
 
 
 async def test_what_worked_when_keys_were_not_noted_is_ours(house: Any) -> None:
-    """A subscription that worked before this version, under a key that nobody noted, is not foreign: it stops."""
+    """A subscription that worked under a key that nobody noted is not foreign: its refusal stops."""
     ours, old = await house.recipient(), await house.recipient()
     await house.subscribe(ours)
     name = await house.subscribe(old)
@@ -83,7 +83,7 @@ async def test_what_worked_when_keys_were_not_noted_is_ours(house: Any) -> None:
 
 
 async def test_a_key_that_nobody_takes_any_more_stops_before_long(house: Any) -> None:
-    """Where nobody took our key since a first refusal, the next one stops the service: the key is in doubt."""
+    """Where nobody took our key since a first refusal, the next one stops: the key is in doubt."""
     ours, new = await house.recipient(), await house.recipient()
     await house.subscribe(ours)
     await house.subscribe(new, ANOTHER)

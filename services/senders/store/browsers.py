@@ -49,8 +49,8 @@ _SUBSCRIPTIONS_WORKED = text("""
     FROM unnest(CAST(:endpoints AS text[]), CAST(:keys AS uuid[])) AS worked(endpoint, key), moment
     WHERE s.endpoint = worked.endpoint""")
 # It never worked with the key of today, while others of its push service do. What they did before the service
-# was last paused proves nothing: the key may have been taken from us since. Nor does one refusal: the service may
-# have had a bad moment. What worked when nobody noted the key may have worked with this one.
+# was last paused proves nothing: the key may have been taken from us since. Nor does one refusal: the service
+# may have had a bad moment. What worked when nobody noted the key may have worked with this one.
 _REFUSED = text("""
     WITH proof AS (
         SELECT max(other.last_success_at) AS at FROM push_subscriptions other
