@@ -50,13 +50,14 @@ class Webhook:
         return web.Response(body=said, content_type="application/json")
 
     def _verified(self, request: web.Request) -> DoorBot:
-        bot = self._bots.get(request.match_info["bot"])
-        if bot is None or bot.secret is None:
-            raise Problem(404, "Not found", "there is no such bot, or it has no webhook")
         if self._allowed:
             forwarded = request.headers.getall("X-Forwarded-For", ())
             if not is_allowed(client_address(request.remote, forwarded, self._trusted), self._allowed):
+                # Before anything else: strangers need not learn which bots there are.
                 raise _refused("address")
+        bot = self._bots.get(request.match_info["bot"])
+        if bot is None or bot.secret is None:
+            raise Problem(404, "Not found", "there is no such bot, or it has no webhook")
         secret = request.headers.get(SECRET)
         if secret is None:
             raise _refused("secret_missing")
