@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -11,6 +12,7 @@ from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
 from shared.bus.ahead import Ahead
 from shared.bus.envelope import EVENT, MSG_ID, Arrived
+from shared.bus.errors import BusUnavailable
 from shared.bus.publishing import Publisher
 from shared.bus.reaching import reaching
 from shared.telemetry import TRACEPARENT
@@ -18,6 +20,8 @@ from shared.topology import DURABLES, STREAMS, Durable
 
 WAIT_SECONDS = 2.0
 IDLE_SECONDS = 60.0
+READ_TRIES = 5
+"""So often a stretch is read again that brings nothing although there is something."""
 NO_MESSAGE = (10037, 10043, 10057)
 """JetStream's errors for a sequence that holds nothing any more."""
 TRACEPARENT_PARTS = 4
@@ -85,6 +89,14 @@ class Progress:
     def has_passed(self, cut: int) -> bool:
         """Say whether the durable has handled everything of its subjects up to a sequence."""
         return self.waiting == 0 or self.floor >= cut
+
+
+@dataclass
+class _Stretch:
+    """How far a stretch of reading came, and whether that is all there is."""
+
+    reached: int
+    whole: bool = False
 
 
 class Streams:
@@ -169,45 +181,70 @@ class Streams:
     ) -> AsyncIterator[Stored]:
         """Yield what lies in a stream under these subjects, from a sequence up to another, each once.
 
-        With `headers_only` payloads stay where they are, which is quicker. A reply that was lost (nothing is
-        acked here) is noticed by the gap that it leaves, and read again.
+        With `headers_only` payloads stay where they are, which is quicker. Replies that were lost (nothing is
+        acked here) are noticed, and read again: it ends only where the broker has nothing more. Raises
+        BusUnavailable when it has more and does not hand it over.
         """
+        tries = 0
         while since <= up_to:
-            reached = since
+            stretch = _Stretch(since)
             with reaching():
-                async for stored in self._stretch(stream, subjects, since, up_to, headers_only=headers_only):
-                    reached = stored.sequence + 1
+                async for stored in self._stretch(
+                    stream, subjects, stretch, up_to, headers_only=headers_only
+                ):
+                    stretch.reached = stored.sequence + 1
                     yield stored
-            if reached == since:
+            if stretch.whole:
                 return
-            since = reached
+            tries = tries + 1 if stretch.reached == since else 0
+            if tries == READ_TRIES:
+                raise BusUnavailable(f"{stream} does not hand over what it holds from {since} on")
+            since = stretch.reached
 
     async def _stretch(
-        self, stream: str, subjects: Sequence[str], since: int, up_to: int, *, headers_only: bool
+        self,
+        stream: str,
+        subjects: Sequence[str],
+        stretch: "_Stretch",
+        up_to: int,
+        *,
+        headers_only: bool,
     ) -> AsyncIterator[Stored]:
-        """Yield as much as comes without a gap; nothing only when there is nothing."""
+        """Yield as much as comes without a gap, and note whether that was all there is."""
         config = ConsumerConfig(
             filter_subjects=list(subjects),
             deliver_policy=DeliverPolicy.BY_START_SEQUENCE,
-            opt_start_seq=since,
+            opt_start_seq=stretch.reached,
             ack_policy=AckPolicy.NONE,
             inactive_threshold=IDLE_SECONDS,
             mem_storage=True,
             headers_only=headers_only or None,
         )
         info = await self._api.add_consumer(stream, config)
-        left, number = min(info.num_pending or 0, up_to - since + 1), 0
+        left, number = min(info.num_pending or 0, up_to - stretch.reached + 1), 0
         try:
             while left > 0:
                 async with Ahead(self._client, stream, info.name, left) as ahead:
                     while left > 0 and (message := await ahead.next(seconds=WAIT_SECONDS)):
                         arrived = Arrived.read(message)
                         number, left = number + 1, left - 1
-                        if arrived.sequence > up_to or arrived.number != number:
+                        if arrived.number != number:
+                            return
+                        if arrived.sequence > up_to:
+                            stretch.whole = True
                             return
                         yield Stored(arrived)
                 if left > 0:
-                    # What was trimmed or erased meanwhile does not come any more.
-                    left = (await self._api.consumer_info(stream, info.name)).num_pending or 0
+                    # What was trimmed or erased meanwhile does not come any more; what was handed over and
+                    # did not arrive does not come again from here.
+                    now = await self._api.consumer_info(stream, info.name)
+                    if now.delivered and now.delivered.consumer_seq > number:
+                        return
+                    left = now.num_pending or 0
+            stretch.whole = True
+        except nats.js.errors.NotFoundError:
+            # Brokers forget such a consumer when they start again.
+            return
         finally:
-            await self._api.delete_consumer(stream, info.name)
+            with suppress(nats.js.errors.NotFoundError):
+                await self._api.delete_consumer(stream, info.name)

@@ -1,11 +1,13 @@
 """Reading a stream: everything up to a cut, each message once, whatever happens to it meanwhile."""
 
 import time
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import pytest
+from nats.aio.msg import Msg
 
-from shared.bus import Bus, ahead
+from shared.bus import Bus, BusUnavailable, ahead, reading
 from shared.bus.reading import WAIT_SECONDS
 from shared.events import ButtonClicked, click_id
 from tests.servers import AnyNats
@@ -34,6 +36,57 @@ async def test_everything_up_to_the_cut_is_read_once(
     assert seen == [*range(3, 22), *range(24, 28)]
     assert again == [*range(1, 22), *range(24, 28), 29, 30]
     assert took < WAIT_SECONDS, "what is asked for while messages are taken was not waited for"
+
+
+@pytest.mark.parametrize("lost", [1, 3, 30])
+async def test_lost_replies_are_read_again(
+    prepared_nats: AnyNats, monkeypatch: pytest.MonkeyPatch, lost: int
+) -> None:
+    """Whatever is lost on the way, even all of it, is asked for again: an empty answer is no end."""
+    lose = losing(monkeypatch)
+    monkeypatch.setattr(reading, "WAIT_SECONDS", 0.2)
+    async with Bus.open(prepared_nats.url, service="tests") as bus:
+        for number in range(30):
+            await bus.publish(press(number))
+        lose.replies = lost
+        seen = [stored.sequence async for stored in bus.streams.read("CLICKS", "clicks.>", up_to=30)]
+
+    assert lose.replies == 0
+    assert seen == list(range(1, 31))
+
+
+async def test_what_is_never_handed_over_is_an_error(
+    prepared_nats: AnyNats, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stream that has more and does not hand it over is unavailable, and not at its end."""
+    lose = losing(monkeypatch)
+    monkeypatch.setattr(reading, "WAIT_SECONDS", 0.1)
+    async with Bus.open(prepared_nats.url, service="tests") as bus:
+        await bus.publish(press(1))
+        lose.replies = 1000
+        with pytest.raises(BusUnavailable, match="CLICKS"):
+            [stored async for stored in bus.streams.read("CLICKS", "clicks.>", up_to=1)]
+
+
+@dataclass
+class Losing:
+    """So many replies of the broker are lost on their way."""
+
+    replies: int = 0
+
+
+def losing(monkeypatch: pytest.MonkeyPatch) -> Losing:
+    """Let replies be lost as a connection loses them: between the broker and whoever asked."""
+    lose, arrived = Losing(), ahead.Ahead._arrived
+
+    async def lossy(self: ahead.Ahead, message: Msg) -> None:
+        if lose.replies and message.reply:
+            lose.replies -= 1
+            return
+        await arrived(self, message)
+
+    monkeypatch.setattr(ahead.Ahead, "_arrived", lossy)
+    return lose
 
 
 def press(number: int) -> ButtonClicked:
