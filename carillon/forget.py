@@ -1,6 +1,7 @@
 """`carillon forget`: somebody is forgotten by every service, and erased from the streams."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 from uuid import UUID, uuid4
@@ -11,8 +12,8 @@ from carillon.output import console, fail, print_json, print_table
 from carillon.system import JsonOption, StackOption, System
 from shared.bus import Bus, BusUnavailable, NoAnswer, Refusal
 from shared.ids import derived, user_of_telegram
-from shared.queries import ForgetRecipient, GetRecipient, ListRecipients
-from shared.record.erasing import Somebody, erase
+from shared.queries import ForgetRecipient, GetRecipient, ListClicks, ListRecipients, RecipientView
+from shared.record.erasing import Somebody, erase, erase_notes
 
 UserArgument = Annotated[
     str | None, typer.Argument(help="A user's id, or the number of a Telegram user; else give --email.")
@@ -73,7 +74,10 @@ def _user_id(user: str) -> UUID:
 async def _forget(system: System, user_id: UUID | None, emails: set[str], wait: float) -> Erased:
     async with system.bus() as bus:
         user_ids = {user_id} if user_id else await _people(bus, emails)
-        known = emails.union(*[await _emails(bus, each) for each in user_ids])
+        views = [view for each in user_ids if (view := await _view(bus, each))]
+        known = emails.union(view.email.lower() for view in views if view.email)
+        # As long as clicks knows whose they are.
+        await erase_notes(bus, await _presses(bus, user_ids, views))
         messages = 0
         for each in sorted(user_ids):
             command = ForgetRecipient(cause=uuid4(), user_id=each, emails=tuple(sorted(known)))
@@ -98,9 +102,23 @@ async def _people(bus: Bus, emails: set[str]) -> set[UUID]:
     return found or {derived("mailbox", *sorted(emails))}
 
 
-async def _emails(bus: Bus, user_id: UUID) -> set[str]:
+async def _view(bus: Bus, user_id: UUID) -> RecipientView | None:
     try:
-        view = await bus.ask(GetRecipient(user_id=user_id))
+        return await bus.ask(GetRecipient(user_id=user_id))
     except Refusal:
-        return set()
-    return {view.email.lower()} if view.email else set()
+        return None
+
+
+async def _presses(bus: Bus, user_ids: set[UUID], views: Sequence[RecipientView]) -> set[UUID]:
+    """Return the presses of somebody, by whichever id they are known."""
+    linked = {user_of_telegram(view.telegram_id) for view in views if view.telegram_id}
+    found: set[UUID] = set()
+    for each in user_ids | linked | {view.user_id for view in views}:
+        asked = ListClicks(user_id=each, limit=500)
+        while True:
+            page = await bus.ask(asked, timeout=30)
+            found |= {click.id for click in page.items}
+            if page.cursor is None:
+                break
+            asked = asked.model_copy(update={"cursor": page.cursor})
+    return found
