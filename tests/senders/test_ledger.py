@@ -233,6 +233,18 @@ async def test_replicas_share_what_is_due(database: Database) -> None:
     assert len(ids) == len(set(ids)) == 40
 
 
+async def test_no_time_of_a_row_stops_the_rounds(database: Database) -> None:
+    """What is due since for ever, in a row that some other program wrote, is taken like any other."""
+    ledger = Ledger(database, lease_seconds=60)
+    past = datetime.now(UTC) - timedelta(seconds=1)
+    for _ in range(2):
+        await ledger.accept(request(not_before=past))
+    await database.execute(
+        text("UPDATE deliveries SET due_at = '-infinity' WHERE id = (SELECT id FROM deliveries LIMIT 1)")
+    )
+    assert len(await ledger.take_due({ALERTS: 10})) == 2
+
+
 async def test_a_higher_lane_is_taken_first_from_a_backlog(database: Database) -> None:
     """With 3000 campaign rows waiting longer, an alert that is due comes first, found by an index."""
     ledger = Ledger(database, lease_seconds=60)

@@ -176,7 +176,8 @@ TAKE_DUE = text("""
             WHERE state = 'pending' AND channel = free.channel AND lane_rank = free.rank AND due_at <= now()
             ORDER BY due_at LIMIT free.room FOR UPDATE SKIP LOCKED) AS each)
     UPDATE deliveries d SET due_at = now() + make_interval(secs => :hold)
-    FROM due WHERE d.id = due.id RETURNING d.id, d.channel, d.lane_rank, due.due_at AS was_due_at""")
+    FROM due WHERE d.id = due.id
+    RETURNING d.id, d.channel, d.lane_rank, CAST(extract(epoch FROM due.due_at) AS float8) AS was_due_at""")
 
 DUE_IN = text("""
     SELECT CAST(extract(epoch FROM min(first.due_at) - now()) AS float8)
