@@ -16,8 +16,9 @@ from shared.bus.envelope import BY_NAME
 from shared.events import RecipientForgotten
 from shared.failpoints import passing
 from shared.ids import user_of_telegram
+from shared.record.ordering import put_behind
 from shared.record.redacting import redacted
-from shared.record.saying import fields_of, update_key
+from shared.record.saying import fields_of
 
 _NUMBERS = ("id", "telegram_id", "chat_id", "telegram_chat_id", "new_chat_id", "user_id")
 """Fields that may hold a person's number at Telegram."""
@@ -71,8 +72,7 @@ async def erase(bus: Bus, somebody: Somebody) -> dict[str, int]:
             await _replace(bus, stream, stored, _rest(stored))
         if stream == "UPDATES":
             # What was done with an update means nothing before the update: it comes behind it again.
-            for stored in await _handled(bus, found, cut[stream]):
-                await _replace(bus, stream, stored, stored.payload)
+            await put_behind(bus)
         erased[stream] = len(found)
     return erased
 
@@ -91,16 +91,6 @@ async def _replace(bus: Bus, stream: str, stored: Stored, rest: bytes | None) ->
         await bus.streams.store_again(stored, rest, f"forgotten {stored.sequence}")
         passing("forget_stored")
     await bus.streams.erase(stream, stored.sequence)
-
-
-async def _handled(bus: Bus, updates: Collection[Stored], up_to: int) -> list[Stored]:
-    """Return what was done with updates."""
-    keys = {update_key(stored, fields_of(stored.payload)) for stored in updates}
-    return [
-        stored
-        async for stored in bus.streams.read("UPDATES", "handled.>", up_to=up_to)
-        if update_key(stored, fields_of(stored.payload)) in keys
-    ]
 
 
 async def _notes(bus: Bus, presses: Collection[str], up_to: int) -> list[Stored]:

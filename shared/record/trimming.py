@@ -15,6 +15,7 @@ from shared.queries import KeepClicks, KeepGateway, KeepScheduler, KeepSenders, 
 from shared.record.ages import Ages
 from shared.record.auditing import Ask, Audit, audit
 from shared.record.keeping import Keep
+from shared.record.ordering import put_behind
 from shared.topology import TRIMMED
 
 PIECE = 20_000
@@ -118,6 +119,8 @@ async def trim(
     if not made.events:
         return made
     with as_unavailable():
+        # Whoever stored an update anew may have died over it.
+        await put_behind(bus)
         done = await audit(bus, ask=books, passed=made.passed)
     if not done.balanced:
         raise Unbalanced(done)

@@ -118,6 +118,21 @@ async def test_what_was_done_comes_behind_the_update_again(world: World) -> None
     assert await world.is_whole()
 
 
+async def test_an_update_that_alone_was_stored_anew_stays_handled(world: World) -> None:
+    """Whoever tells an update anew and dies before what was done with it leaves nothing for ever amiss."""
+    received, handled = update(1, NOW)
+    await world.tell(received, handled)
+    await world.bus.publish(received, again="after a loss")
+    await world.bus.streams.erase("UPDATES", 1)
+    await world.catch_up()
+
+    await world.trim(piece=1)
+    assert await world.is_whole()
+    await world.trim(piece=1)
+    assert await world.is_whole()
+    assert await world.bus.streams.count("UPDATES") == 0
+
+
 async def test_texts_of_trimmed_updates_are_forgotten_in_time(world: World) -> None:
     """What people wrote goes from the log, and then from what is left of its stream."""
     await world.tell(*update(1, NOW), *update(2, NOW + timedelta(days=2)))
