@@ -24,6 +24,7 @@ from shared.queries import (
     LinkUser,
     ListCampaigns,
     ListedRecipient,
+    PutRecipient,
     StartCampaign,
 )
 
@@ -99,6 +100,37 @@ async def test_a_linked_person_is_one_recipient(house: Any) -> None:
         assert [owner.get(each, each) for each in listed] == [*dict.fromkeys(persons)]
         view = await api.get_campaign(GetCampaign(campaign_id=made.id), house.campaigns)
         assert (view.intended, view.duplicates) == (len(listed), len(named) - len(listed))
+
+
+@pytest.mark.parametrize("way", ["part", "audience"])
+async def test_who_was_listed_before_the_link_stays_once(house: Any, way: str) -> None:
+    """Who is on the list under the id that they had alone is not listed again once it is linked."""
+    person, user_id = user_of_telegram(77), uuid4()
+    fields = {"cause": uuid4(), "telegram_chat_id": 77, "role": "subscriber"}
+    await house.recipients.put(PutRecipient(user_id=person, **fields))
+    audience = {"roles": ["subscriber"]} if way == "audience" else None
+    made = await draft(house, audience=audience)
+    alone = AddCampaignRecipients(
+        cause=uuid4(), campaign_id=made.id, recipients=(ListedRecipient(line=1, user_id=person),)
+    )
+    if way == "part":
+        await api.add_campaign_recipients(alone, house.campaigns)
+    else:
+        await start(house, made.id)
+        await house.database.execute(text("UPDATE campaigns SET status = 'running'"))
+        assert await house.campaigns.list_audience()
+        await house.database.execute(text("UPDATE campaigns SET listing = true, listed_to = NULL"))
+    link = LinkUser(cause=uuid4(), user_id=user_id, telegram_id=77)
+    await api.link_user(link, house.recipients, house.desk.announcer.recipients)
+    if way == "part":
+        again = AddCampaignRecipients(
+            cause=uuid4(), campaign_id=made.id, recipients=(ListedRecipient(line=2, user_id=user_id),)
+        )
+        told = await api.add_campaign_recipients(again, house.campaigns)
+        assert (told.added, told.duplicates) == (0, (2,))
+    else:
+        assert await house.campaigns.list_audience()
+    assert [row["user_id"] for row in await house.database.rows(LIST, id=made.id)] == [person]
 
 
 async def test_a_list_is_its_owners(house: Any) -> None:

@@ -21,7 +21,13 @@ DIGEST = """
     CAST(CAST('x' || encode(substring(sha256(convert_to(
         jsonb_build_array(position, user_id, address, variables)::text, 'UTF8')) FROM 1 FOR 8), 'hex')
         AS bit(64)) AS bigint)"""
-# Both ids of a linked person are one recipient.
+# Both ids of a linked person are one recipient, whichever of them was listed before they were linked.
+_IS_NEW = """
+    NOT EXISTS (SELECT 1 FROM campaign_recipients r WHERE r.campaign_id = :id AND r.key = o.key)
+    AND NOT EXISTS (
+        SELECT 1 FROM recipients linked
+        JOIN campaign_recipients r ON r.campaign_id = :id AND r.key = linked.user_id
+        WHERE linked.linked_to = o.key)"""
 _APPEND = text(f"""
     WITH given AS (
         SELECT line, coalesce(known.linked_to, item.key) AS key, item.user_id, address, variables
@@ -32,7 +38,7 @@ _APPEND = text(f"""
     once AS (SELECT DISTINCT ON (key) * FROM given ORDER BY key, line),
     news AS (
         SELECT o.*, row_number() OVER (ORDER BY line) - 1 + :intended AS position FROM once o
-        WHERE NOT EXISTS (SELECT 1 FROM campaign_recipients r WHERE r.campaign_id = :id AND r.key = o.key)),
+        WHERE {_IS_NEW}),
     added AS (
         INSERT INTO campaign_recipients (campaign_id, position, key, user_id, address, variables)
         SELECT :id, position, key, user_id, CAST(address AS jsonb), CAST(variables AS jsonb) FROM news
@@ -46,9 +52,8 @@ _APPEND_AUDIENCE = text(f"""
         WHERE (CAST(:listed_to AS uuid) IS NULL OR r.user_id > :listed_to) AND {REACHABLE}
         ORDER BY r.user_id LIMIT :limit),
     news AS (
-        SELECT c.user_id, row_number() OVER (ORDER BY user_id) - 1 + :intended AS position FROM chosen c
-        WHERE NOT EXISTS (
-            SELECT 1 FROM campaign_recipients r WHERE r.campaign_id = :id AND r.key = c.user_id)),
+        SELECT o.key AS user_id, row_number() OVER (ORDER BY key) - 1 + :intended AS position
+        FROM (SELECT user_id AS key FROM chosen) o WHERE {_IS_NEW}),
     added AS (
         INSERT INTO campaign_recipients (campaign_id, position, key, user_id, variables)
         SELECT :id, position, user_id, user_id, '{{}}' FROM news WHERE position < :most
