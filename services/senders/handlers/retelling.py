@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from uuid import UUID
 
+from pydantic import ValidationError
 from sqlalchemy import RowMapping, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -21,6 +22,7 @@ from services.senders.store.tables import (
     migrated_chats,
     recipients,
 )
+from shared import telemetry
 from shared.events import (
     CampaignChanged,
     ChatChanged,
@@ -37,6 +39,8 @@ from shared.record.keeping import Keeping
 from shared.record.reconciling import Copies
 from shared.record.redacting import NO_WORDS, NOBODY
 
+log = telemetry.logger(__name__)
+
 _RECIPIENTS_OF = text("""
     SELECT r.*, (SELECT count(*) FROM push_subscriptions s WHERE s.user_id = r.user_id) AS subscriptions
     FROM recipients r WHERE user_id = ANY(CAST(:ids AS uuid[]))""")
@@ -52,18 +56,30 @@ def _outcome(row: RowMapping) -> Iterable[tuple[str, str]]:
 
 
 async def _requests(connection: AsyncConnection, refs: Sequence[str]) -> list[Event]:
-    """Make requests again; what was about somebody who is forgotten is about nobody."""
+    """Make requests again; what was about somebody who is forgotten is about nobody.
+
+    A row of before today's bounds is no event any more: it stays missing, and the others are told.
+    """
     statement = select(messages.c.request).where(messages.c.id.in_([UUID(ref) for ref in refs]))
-    found = []
+    found: list[Event] = []
+    skipped = 0
     for kept in (await connection.execute(statement)).scalars():
-        request = Request.model_validate(kept)
-        fields = request.model_dump(exclude={"requested_at", "promo"})
-        if request.user_id is None and request.address is None:
-            fields["user_id"] = NOBODY
-        if request.template is None and request.body is None:
-            fields["body"] = NO_WORDS
-        found.append(MessageRequested(**fields, at=request.requested_at))
-    return [*found]
+        try:
+            found.append(_told_again(Request.model_validate(kept)))
+        except ValidationError:
+            skipped += 1
+    if skipped:
+        log.warning("requests_not_retold", count=skipped)
+    return found
+
+
+def _told_again(request: Request) -> MessageRequested:
+    fields = request.model_dump(exclude={"requested_at", "promo"})
+    if request.user_id is None and request.address is None:
+        fields["user_id"] = NOBODY
+    if request.template is None and request.body is None:
+        fields["body"] = NO_WORDS
+    return MessageRequested(**fields, at=request.requested_at)
 
 
 async def _outcomes(connection: AsyncConnection, refs: Sequence[str]) -> list[Event]:
