@@ -222,6 +222,19 @@ class Address(Value):
     email: str | None = None
 
 
+def _within_bounds(address: Address) -> Address:
+    if address.telegram_chat_id is not None and not -(2**63) <= address.telegram_chat_id < 2**63:
+        raise ValueError("expected a telegram_chat_id of 64 bits")
+    if address.email is not None and len(address.email) > LONGEST_EMAIL:
+        raise ValueError(f"expected an email of at most {LONGEST_EMAIL} characters")
+    return address
+
+
+LONGEST_EMAIL = 320
+DirectAddress = Annotated[Address, AfterValidator(_within_bounds)]
+"""An address that others may name: one that a database can keep, and find again by an index."""
+
+
 class Body(Value):
     """A message written out by its requester, where no template is used."""
 
@@ -246,7 +259,7 @@ class MessageRequested(Event):
     lane: Lane = Lane.TRANSACTIONAL
     channels: tuple[Channel, ...] = ()
     user_id: UUID | None = None
-    address: Address | None = None
+    address: DirectAddress | None = None
     bot: str | None = None
     template: str | None = None
     variables: dict[str, Variable] = {}

@@ -11,12 +11,12 @@ from uuid import UUID
 from pydantic import AwareDatetime, Field, JsonValue
 
 from shared.events import (
-    Address,
     Body,
     Button,
     CampaignStatus,
     Channel,
     ClickSource,
+    DirectAddress,
     Lane,
     Moment,
     PushSubscription,
@@ -1203,7 +1203,7 @@ class CampaignRecipient(Value):
     """One entry of a campaign's list."""
 
     user_id: UUID | None = None
-    address: Address | None = None
+    address: DirectAddress | None = None
     variables: dict[str, Variable] = {}
 
 

@@ -1,18 +1,30 @@
 """What comes past the door and is invalid: told as failed, counted in its campaign; its id is free."""
 
+import json
+import secrets
 from typing import Any
 from uuid import UUID, uuid4
 
 import orjson
 import pytest
+from pydantic import ValidationError
 from sqlalchemy import text
 
 from services.senders.handlers import dead_letter
+from services.senders.handlers.retelling import COPIES
 from shared.bus import DeadLetter
 from shared.events import MessageFailed, MessageSent
+from shared.queries import ListedRecipient
 from tests.senders.test_campaign_lists import draft
 from tests.senders.test_campaign_moves import view
+from tests.senders.test_forgetting import forget, sweep
 
+_OLD = text("""
+    UPDATE messages SET request = request || jsonb_build_object('expires_at', '3500-01-01T00:00:00Z')
+    WHERE id = :id""")
+_ADDRESS = text("""
+    UPDATE messages SET request = request || jsonb_build_object('address', CAST(:address AS jsonb))
+    WHERE id = :id""")
 _RUN = text("UPDATE campaigns SET status = 'running', expires_at = now() + interval '1 hour' WHERE id = :id")
 
 
@@ -68,3 +80,26 @@ async def test_a_corrected_message_is_sent(house: Any) -> None:
     assert house.texts() == ["Hello."]
     states = {channel: state for channel, state, _ in await house.deliveries(message_id)}
     assert states == {"email": "failed", "push": "suppressed", "telegram": "sent"}
+
+
+async def test_a_row_of_before_the_bounds_does_not_keep_others_from_being_told(house: Any) -> None:
+    """A request that the ledger kept before times were bounded is left out when requests are told again."""
+    old, right = [await house.handle(house.asked()) for _ in range(2)]
+    await house.database.execute(_OLD, id=old)
+    async with house.database.begin() as connection:
+        found = await COPIES[0].events(connection, [str(old), str(right)])
+    assert [event.id for event in found] == [right]
+
+
+async def test_an_address_that_nobody_can_have_is_kept_but_not_taken(house: Any) -> None:
+    """A row with an address beyond all bounds fits the tables and queries; at the door it is invalid."""
+    message_id = await house.handle(house.asked())
+    for address in ({"telegram_chat_id": 10**30}, {"email": f"{secrets.token_hex(5000)}@example.org"}):
+        await house.database.execute(_ADDRESS, id=message_id, address=json.dumps(address))
+        with pytest.raises(ValidationError):
+            house.asked(address=address)
+        with pytest.raises(ValidationError):
+            ListedRecipient(line=1, address=address)
+    reader = await house.recipient(email="reader@carillon.example", telegram_chat_id=42)
+    await forget(house, reader)
+    await sweep(house)

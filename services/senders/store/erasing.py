@@ -57,11 +57,11 @@ _OF_ADDRESSES = text("""
     SELECT id FROM messages
     WHERE lane <> 'promo' AND id IN (
         SELECT id FROM messages
-        WHERE request -> 'address' ->> 'email' IS NOT NULL
+        WHERE length(request -> 'address' ->> 'email') <= 320
           AND lower(request -> 'address' ->> 'email') = ANY(CAST(:emails AS text[]))
         UNION ALL
         SELECT id FROM messages
-        WHERE request -> 'address' ->> 'telegram_chat_id' IS NOT NULL
+        WHERE length(request -> 'address' ->> 'telegram_chat_id') <= 18
           AND CAST(request -> 'address' ->> 'telegram_chat_id' AS bigint)
               = ANY(CAST(:chat_ids AS bigint[])))
     FOR NO KEY UPDATE""")
@@ -82,10 +82,10 @@ _LISTED = """
     SELECT campaign_id, position FROM campaign_recipients WHERE user_id = ANY(CAST(:user_ids AS uuid[]))
     UNION
     SELECT campaign_id, position FROM campaign_recipients
-    WHERE address ->> 'email' IS NOT NULL AND lower(address ->> 'email') = ANY(CAST(:emails AS text[]))
+    WHERE length(address ->> 'email') <= 320 AND lower(address ->> 'email') = ANY(CAST(:emails AS text[]))
     UNION
     SELECT campaign_id, position FROM campaign_recipients
-    WHERE address ->> 'telegram_chat_id' IS NOT NULL
+    WHERE length(address ->> 'telegram_chat_id') <= 18
       AND CAST(address ->> 'telegram_chat_id' AS bigint) = ANY(CAST(:chat_ids AS bigint[]))"""
 _LOCK_LISTS = text(f"""
     SELECT id FROM campaigns WHERE id IN (SELECT campaign_id FROM ({_LISTED}) AS listed)

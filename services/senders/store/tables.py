@@ -170,12 +170,12 @@ messages = Table(
     Index(
         "messages_email",
         text("lower((request -> 'address') ->> 'email')"),
-        postgresql_where=text("request -> 'address' ->> 'email' IS NOT NULL"),
+        postgresql_where=text("length(request -> 'address' ->> 'email') <= 320"),
     ),
     Index(
         "messages_telegram_chat",
         text("((request -> 'address') ->> 'telegram_chat_id')::bigint"),
-        postgresql_where=text("request -> 'address' ->> 'telegram_chat_id' IS NOT NULL"),
+        postgresql_where=text("length(request -> 'address' ->> 'telegram_chat_id') <= 18"),
     ),
 )
 
@@ -300,12 +300,12 @@ campaign_recipients = Table(
     Index(
         "campaign_recipients_email",
         text("lower(address ->> 'email')"),
-        postgresql_where=text("address ->> 'email' IS NOT NULL"),
+        postgresql_where=text("length(address ->> 'email') <= 320"),
     ),
     Index(
         "campaign_recipients_telegram_chat",
         text("CAST(address ->> 'telegram_chat_id' AS bigint)"),
-        postgresql_where=text("address ->> 'telegram_chat_id' IS NOT NULL"),
+        postgresql_where=text("length(address ->> 'telegram_chat_id') <= 18"),
     ),
 )
 
