@@ -48,7 +48,12 @@ def projecting(database: Database) -> Projecting:
         tables=("posts", "marketing_clicks", "click_annotations", "forgotten_users"),
         feeds=(
             Feed("clicks_posts", (on_batch(PromoPosted, clicks.add_posts),)),
-            Feed("clicks_presses", (on_batch(ButtonClicked, pressed),), fills="marketing_clicks"),
+            Feed(
+                "clicks_presses",
+                (on_batch(ButtonClicked, pressed),),
+                fills="marketing_clicks",
+                looked_up=("marketing_clicks_payload", "marketing_clicks_delivery"),
+            ),
             Feed("clicks_annotations", (on_batch(ClickAnnotated, clicks.add_annotations),)),
             Feed("clicks_forgotten", (on(RecipientForgotten, lambda told, _: clicks.forget(told)),)),
         ),

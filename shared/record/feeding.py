@@ -23,13 +23,15 @@ class Feed:
     """What a durable brings to projections: the routes of its events; `subjects` narrow the durable's.
 
     `fills` is a table to which it does nothing but add rows, by statements that take a row twice as well as
-    once with no index to tell them: in a table that is new it gets its indexes when it is full.
+    once with no index to tell them: in a table that is new it gets its indexes when it is full. Those of them
+    that feeds before it look up are `looked_up`: they are there from the start where trimmed rows are.
     """
 
     durable: str
     routes: tuple[Route | BatchRoute, ...]
     subjects: tuple[str, ...] = ()
     fills: str | None = None
+    looked_up: tuple[str, ...] = ()
 
     @property
     def stream(self) -> str:

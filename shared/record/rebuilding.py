@@ -69,7 +69,7 @@ async def rebuild(
     """
     async with _alone(url) as connection, held(url), _beside(url) as beside:
         made = projecting(beside)
-        filled = [feed.fills for feed in made.feeds if feed.fills]
+        filled = {feed.fills: feed.looked_up for feed in made.feeds if feed.fills}
         shadow = Shadow(connection, made.tables, made.bulky, filled)
         await shadow.create()
         try:

@@ -4,7 +4,7 @@ Whoever writes by the same statements writes into the new tables when his connec
 `rebuilt` first.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import asyncpg
@@ -15,6 +15,7 @@ LOCK_MILLISECONDS = 500
 """Below the server's deadlock time-out: whoever waits for one of the tables meanwhile is never the victim."""
 
 INDEX_MEMORY = "256MB"
+COPY_SECONDS = 600.0
 
 _INDEXES = """
     SELECT c.relname AS name, pg_get_indexdef(i.indexrelid) AS definition, con.contype::text AS kind,
@@ -65,17 +66,19 @@ class Shadow:
         connection: asyncpg.Connection,
         tables: Sequence[str],
         bulky: Sequence[str] = (),
-        filled: Sequence[str] = (),
+        filled: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
         self._connection = connection
         self._tables = tables
         self._bulky = bulky
-        self._filled = filled
+        self._filled = filled or {}
+        self._made: set[str] = set()
 
     async def create(self) -> None:
         """Make the tables; the bulky ones with nothing but what makes their rows unique.
 
-        Those that are to be filled have no index, until `make_indexes` is called.
+        Those that are to be filled have no index, until `make_indexes` is called, or what was trimmed is in
+        them: then they have their key, and the indexes that are named with them.
         """
         await self.drop()
         await self._connection.execute(f"CREATE SCHEMA {SCHEMA}")
@@ -91,12 +94,23 @@ class Shadow:
                 await self._index(table, unique=False)
 
     async def begin_with_trimmed(self) -> None:
-        """Copy into the tables what trimmed events have left."""
-        for table in self._tables:
-            columns = ", ".join(await columns_of(self._connection, table))
-            await self._connection.execute(
-                f"INSERT INTO {SCHEMA}.{table} ({columns}) SELECT {columns} FROM trimmed.{table}"  # noqa: S608 - names of our own
-            )
+        """Copy into the tables what trimmed events have left, as of one moment: more may be coming to it."""
+        copied: list[str] = []
+        async with self._connection.transaction(isolation="repeatable_read"):
+            for table in self._tables:
+                columns = ", ".join(await columns_of(self._connection, table))
+                done = await self._connection.execute(
+                    f"INSERT INTO {SCHEMA}.{table} ({columns}) SELECT {columns} FROM trimmed.{table}",  # noqa: S608 - names of our own
+                    timeout=COPY_SECONDS,
+                )
+                if done != "INSERT 0 0":
+                    copied.append(table)
+        for table in copied:
+            if table in self._filled:
+                # What comes before the rest of its rows looks these up.
+                await self._index(table, unique=True)
+                await self._index(table, unique=False, only=self._filled[table])
+            await self._connection.execute(f"ANALYZE {SCHEMA}.{table}", timeout=COPY_SECONDS)
 
     async def make_indexes(self, table: str) -> None:
         """Make the indexes of a table that is filled; of rows with the same key one stays."""
@@ -107,7 +121,7 @@ class Shadow:
         except asyncpg.UniqueViolationError:
             # An event that was told again, which is rare.
             statement = _SAME_KEY.format(table=f"{SCHEMA}.{table}", key=key)
-            await self._connection.execute(statement, timeout=600)
+            await self._connection.execute(statement, timeout=COPY_SECONDS)
             await self._index(table, unique=True)
         await self._index(table, unique=False)
 
@@ -116,7 +130,7 @@ class Shadow:
         for table in self._tables:
             if table in self._bulky:
                 await self._index(table, unique=False)
-            await self._connection.execute(f"ANALYZE {SCHEMA}.{table}", timeout=600)
+            await self._connection.execute(f"ANALYZE {SCHEMA}.{table}", timeout=COPY_SECONDS)
 
     async def lock(self) -> None:
         """Hold off writers, not readers, for this transaction; raises asyncpg's LockNotAvailableError."""
@@ -146,23 +160,31 @@ class Shadow:
         """Drop what a build, finished or not, has left."""
         await self._connection.execute(f"DROP SCHEMA IF EXISTS {SCHEMA}, {_OLD} CASCADE")
 
-    async def _index(self, table: str, *, unique: bool) -> None:
+    async def _index(self, table: str, *, unique: bool, only: Sequence[str] | None = None) -> None:
         for row in await self._connection.fetch(_INDEXES, table):
-            if row["is_unique"] is not unique:
+            name = row["name"]
+            if (
+                row["is_unique"] is not unique
+                or name in self._made
+                or (only is not None and name not in only)
+            ):
                 continue
             if row["kind"]:
-                constraint = f"{row['name']} {row['constraint_definition']}"
+                constraint = f"{name} {row['constraint_definition']}"
                 statement = f"ALTER TABLE {SCHEMA}.{table} ADD CONSTRAINT {constraint}"
             else:
                 statement = row["definition"].replace(f" ON public.{table} ", f" ON {SCHEMA}.{table} ", 1)
-            await self._connection.execute(statement, timeout=600)
+            await self._connection.execute(statement, timeout=COPY_SECONDS)
+            self._made.add(name)
 
     async def _key(self, table: str) -> str:
         return ", ".join(row["attname"] for row in await self._connection.fetch(_KEY, table))
 
     async def _compare(self, table: str) -> Compared:
         sums = [
-            await self._connection.fetchrow(f"{_CHECKSUM} FROM {schema}.{table} AS each", timeout=600)
+            await self._connection.fetchrow(
+                f"{_CHECKSUM} FROM {schema}.{table} AS each", timeout=COPY_SECONDS
+            )
             for schema in ("public", SCHEMA)
         ]
         old, new = sums
@@ -176,7 +198,7 @@ class Shadow:
                        count(*) FILTER (WHERE old.{first} IS NOT NULL AND new.{first} IS NOT NULL
                                         AND old::text <> new::text) AS changed
                 FROM public.{table} AS old FULL JOIN {SCHEMA}.{table} AS new USING ({key})""",  # noqa: S608 - names of our own
-            timeout=600,
+            timeout=COPY_SECONDS,
         )
         return Compared(table, old["rows"], new["rows"], row["added"], row["gone"], row["changed"])
 

@@ -18,7 +18,9 @@ from shared.ids import derived, user_of_telegram
 from shared.migrations import migrate
 from shared.record import dumping
 from shared.record.erasing import Somebody, erase, erase_notes
+from shared.record.rebuilding import rebuild
 from shared.record.reconciling import reconcile
+from shared.record.shadow import Shadow
 from tests.conftest import FreshDatabase
 from tests.shared.record.conftest import NOW
 from tests.shared.record.test_trimming import note, some
@@ -131,6 +133,61 @@ async def test_an_update_that_alone_was_stored_anew_stays_handled(world: World) 
     await world.trim(piece=1)
     assert await world.is_whole()
     assert await world.bus.streams.count("UPDATES") == 0
+
+
+async def test_a_rebuild_begins_with_what_is_left_at_one_moment(world: World, press: Press) -> None:
+    """What is written down while the tables are copied is in all of the copies or in none."""
+    await world.tell(press(1))
+    await world.catch_up()
+    await world.trim()
+    told = note(press(1))
+    await world.tell(told)
+    await world.catch_up()
+    url = world.system.database_urls["clicks"]
+    waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = $1::regclass"
+    async with world.connect("clicks") as keeping, world.connect("clicks") as watching:
+        async with keeping.transaction():
+            await keeping.execute("LOCK TABLE trimmed.click_annotations IN ACCESS EXCLUSIVE MODE")
+            rebuilding = asyncio.create_task(rebuild(url, world.bus.streams, PROJECTING["clicks"]))
+            async with asyncio.timeout(20):
+                while not await watching.fetchval(waiting, "trimmed.click_annotations"):
+                    await asyncio.sleep(0.02)
+            await keeping.execute(
+                "INSERT INTO trimmed.click_annotations SELECT * FROM public.click_annotations"
+            )
+            await keeping.execute(
+                "UPDATE trimmed.marketing_clicks SET metadata = public.metadata"
+                " FROM public.marketing_clicks AS public"
+            )
+        rebuilt = await rebuilding
+
+    assert rebuilt.same, rebuilt.compared
+
+
+async def test_what_is_left_can_be_looked_up_while_tables_are_fed(world: World, press: Press) -> None:
+    """Posts find the presses that are trimmed by indexes; in the end nothing is missing."""
+    await world.tell(press(1))
+    await world.catch_up()
+    await world.trim()
+    indexes = "SELECT indexname FROM pg_indexes WHERE tablename = 'marketing_clicks' AND schemaname = $1"
+    table = "marketing_clicks"
+    async with world.connect("clicks") as connection, Database.open("postgresql://nowhere/none") as none:
+        made = PROJECTING["clicks"](none)
+        shadow = Shadow(connection, made.tables, filled={table: made.feeds[1].looked_up})
+
+        async def there(schema: str) -> set[str]:
+            return {name for (name,) in await connection.fetch(indexes, schema)}
+
+        await shadow.create()
+        before = await there("rebuilt")
+        await shadow.begin_with_trimmed()
+        meanwhile = await there("rebuilt")
+        await shadow.make_indexes(table)
+        full, old = await there("rebuilt"), await there("public")
+
+    assert before == set()
+    assert meanwhile == {f"{table}_pkey", f"{table}_payload", f"{table}_delivery"}
+    assert full == old
 
 
 async def test_texts_of_trimmed_updates_are_forgotten_in_time(world: World) -> None:
