@@ -7,10 +7,10 @@ from typing import Any
 from sqlalchemy import event, text
 
 from services.gateway.domain.roles import Role
-from services.gateway.store import Arrival, Arrivals, Logged, Seen, UpdateLog, Users
+from services.gateway.store import Arrival, Arrivals, Logged, Seen, UpdateLog, Users, Wish
 from shared import ids
 from shared.database import Database
-from shared.events import Person, UpdateHandled, update_handled_id
+from shared.events import Person, RecipientForgotten, UpdateHandled, update_handled_id
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -69,6 +69,39 @@ async def test_what_is_announced(database: Database) -> None:
     assert await users.unannounced(10) == []
     await users.register([seen(5, 3, language="fr")])
     assert len(await users.unannounced(10)) == 1
+
+
+async def test_who_came_back_before_the_forgetting_was_told_begins_anew(database: Database) -> None:
+    """Nothing of before the forgetting stays, what was said since does, and senders is told of them again."""
+    users, log = Users(database), UpdateLog(database)
+    for telegram_id in (5, 6):
+        await users.register([seen(telegram_id, chat_id=telegram_id)])
+        user = await users.find(telegram_id)
+        assert user is not None
+        await users.set_role(user, Role.ADMIN, Wish(user.cause, START + timedelta(minutes=1), 1))
+        await users.set_active(user, Wish(user.cause, START + timedelta(minutes=1), 1), active=False)
+        await users.register([seen(telegram_id, 10)])
+        await users.choose_language(user, "de", Wish(user.cause, START + timedelta(minutes=10), 2))
+        for told in await users.unannounced(10):
+            await users.mark_announced(told)
+    # Of the two only the one has written to the bot privately since.
+    wrote = {"user_id": ids.user_of_telegram(6), "chat_id": 6, "received_at": START + timedelta(minutes=10)}
+    await log.add([line(2, **wrote)])
+    for _ in range(2):  # a second delivery changes nothing
+        for telegram_id in (5, 6):
+            user_id = ids.user_of_telegram(telegram_id)
+            at = START + timedelta(minutes=5)
+            await users.forget(RecipientForgotten(id=user_id, at=at, user_id=user_id, version=2))
+        again = {user.telegram_id: user for user in await users.unannounced(10)}
+        assert {
+            id_: (user.role, user.active, user.language, user.chat_id) for id_, user in again.items()
+        } == {
+            5: (Role.PUBLIC, True, "de", None),
+            6: (Role.PUBLIC, True, "de", 6),
+        }
+    gone = RecipientForgotten(id=user_id, at=START + timedelta(minutes=10), user_id=user_id, version=3)
+    await users.forget(gone)
+    assert await users.find(6) is None
 
 
 async def test_owners_are_those_that_settings_name(database: Database) -> None:

@@ -69,7 +69,7 @@ async def button_clicked(presses: Sequence[ButtonClicked], users: Users, log: Up
 async def recipient_forgotten(forgotten: RecipientForgotten, users: Users, log: UpdateLog) -> None:
     """Drop somebody whom the bots have met, and make their updates nobody's."""
     await log.forget(forgotten)
-    await users.forget(forgotten.user_id, forgotten.at)
+    await users.forget(forgotten)
 
 
 def lines_of(presses: Sequence[ButtonClicked]) -> list[Logged]:

@@ -11,7 +11,7 @@ from sqlalchemy import RowMapping, TextClause, text
 from services.gateway.domain.roles import Role
 from shared import ids
 from shared.database import Database
-from shared.events import Person
+from shared.events import Person, RecipientForgotten
 
 Preference = Literal["news", "muted", "quiet_hours", "time_zone"]
 """What people choose of themselves, and senders keeps."""
@@ -51,7 +51,25 @@ _REGISTER = text("""
        OR (known.chat_id IS NULL AND excluded.chat_id IS NOT NULL)
     """)
 
-_FORGET = text("DELETE FROM telegram_users WHERE id = :id AND last_seen_at <= :at")
+_FORGET = text("DELETE FROM telegram_users WHERE id = :id AND last_seen_at <= :at RETURNING id")
+
+# Who came back before this was told is new: what was theirs goes, what they have said since stays.
+_BEGIN_ANEW = text("""
+    WITH since AS (SELECT what FROM telegram_user_changes WHERE user_id = :id AND at > :at),
+    old AS (
+        DELETE FROM telegram_user_changes c USING telegram_users u
+        WHERE c.user_id = :id AND c.at <= :at AND u.id = :id AND u.first_seen_at <= :at),
+    wrote AS (SELECT EXISTS (
+        SELECT 1 FROM telegram_webhooks w
+        WHERE w.user_id = :id AND w.received_at > :at AND w.chat_id = (
+            SELECT chat_id FROM telegram_users WHERE id = :id)) AS privately)
+    UPDATE telegram_users
+    SET role = CASE WHEN 'role' IN (SELECT what FROM since) THEN role ELSE 'public' END,
+        active = active OR 'active' NOT IN (SELECT what FROM since),
+        chosen_language = CASE WHEN 'language' IN (SELECT what FROM since) THEN chosen_language END,
+        chat_id = CASE WHEN wrote.privately THEN chat_id END, bot = CASE WHEN wrote.privately THEN bot END,
+        cause = :cause, announced = false, announced_role = NULL, first_seen_at = last_seen_at
+    FROM wrote WHERE id = :id AND first_seen_at <= :at""")
 
 _FIND = text("SELECT * FROM telegram_users WHERE id = :id")
 
@@ -215,9 +233,11 @@ class Users:
             seen_at=[each.at for each, _ in seen],
         )
 
-    async def forget(self, user_id: UUID, at: datetime) -> None:
-        """Drop a person, with all that is theirs, unless they have come back since."""
-        await self._database.execute(_FORGET, id=user_id, at=at)
+    async def forget(self, told: RecipientForgotten) -> None:
+        """Drop a person, with all that is theirs; who has come back since begins anew."""
+        person = {"id": told.user_id, "at": told.at}
+        if await self._database.value(_FORGET, **person) is None:
+            await self._database.execute(_BEGIN_ANEW, **person, cause=told.id)
 
     async def find(self, telegram_id: int) -> User | None:
         """Return what is known of a person."""
