@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
+from uuid import uuid4
 
 from sqlalchemy import text
 
@@ -35,7 +36,7 @@ def forgotten(telegram_id: int) -> RecipientForgotten:
 async def test_a_private_chat_is_forgotten(
     prepared_nats: AnyNats, fresh_database: FreshDatabase, world: World
 ) -> None:
-    """Schedule, slots, log and stream lose the chat and keep the counts; a rebuild comes to the same."""
+    """Schedule, slots, log and stream, trimmed or not, lose the chat and keep the counts, rebuilt too."""
     url = await fresh_database("scheduler")
     async with (
         Bus.open(prepared_nats.url, service="tests") as bus,
@@ -48,6 +49,7 @@ async def test_a_private_chat_is_forgotten(
         for due in world.of(PromoDue):
             await bus.publish(due)
         await handlers.promo_due(world.of(PromoDue), log)
+        await database.execute(text("INSERT INTO trimmed.promo_log_chats SELECT * FROM promo_log_chats"))
 
         await handlers.recipient_forgotten(forgotten(PERSON + 1), forgetting)
         untouched = await database.value(text("SELECT chat_ids FROM schedules"))
@@ -59,6 +61,7 @@ async def test_a_private_chat_is_forgotten(
         [entry] = (await api.list_promo_log(ListPromoLog(), log)).items
         targets = await database.value(text("SELECT chat_ids FROM schedules"))
         decided = await database.value(text("SELECT chat_ids FROM slots"))
+        trimmed = await database.rows(text("SELECT chat_id FROM trimmed.promo_log_chats"))
         cut = await bus.streams.cut()
         told = [
             PromoDue.model_validate_json(stored.payload).chat_id
@@ -69,8 +72,34 @@ async def test_a_private_chat_is_forgotten(
 
     assert untouched == [GROUP, PERSON]
     assert (targets, decided) == ([GROUP], [GROUP])
+    assert sorted(row["chat_id"] or 0 for row in trimmed) == [GROUP, 0]
     assert (entry.intended, [chat.chat_id for chat in entry.chats]) == (2, [GROUP])
     assert (before_erasing.same, after_erasing.same) == (True, True)
     assert erased["PROMOS"] == 1
     assert sorted(told) == [GROUP, 0]
     assert [due.chat_id for due in world.of(PromoDue)] == [GROUP, PERSON, GROUP]
+
+
+async def test_whoever_was_chosen_after_they_were_forgotten_stays(
+    fresh_database: FreshDatabase, world: World
+) -> None:
+    """That somebody was forgotten, told late or again, takes them from no schedule and slot of after it."""
+    told = forgotten(PERSON)
+    after = told.at + timedelta(minutes=1)
+    async with Database.open(await fresh_database("scheduler")) as database:
+        schedules = Schedules(database)
+        await schedules.create("before", replace(WANTED, chat_ids=(GROUP, PERSON)), uuid4(), START)
+        await schedules.create("after", replace(WANTED, chat_ids=(GROUP, PERSON)), uuid4(), after)
+        await database.execute(
+            text("""
+            INSERT INTO slots (schedule_id, slot, decided_at, bot, chat_ids, skipped)
+            SELECT id, edited_at, edited_at, bot, chat_ids, 'missed' FROM schedules""")
+        )
+
+        await handlers.recipient_forgotten(told, Forgetting(database))
+
+        targets = await database.rows(text("SELECT chat_ids FROM schedules ORDER BY edited_at"))
+        decided = await database.rows(text("SELECT chat_ids FROM slots ORDER BY decided_at"))
+
+    for rows in (targets, decided):
+        assert [row["chat_ids"] for row in rows] == [[GROUP], [GROUP, PERSON]]

@@ -3,24 +3,32 @@
 from collections.abc import Sequence
 
 from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.database import Database
 from shared.events import RecipientForgotten
 from shared.ids import user_of_telegram
+from shared.record.trimmed import look_into_trimmed
 
 # The people behind numbers cannot be told by SQL; there are few private chats among those of promos.
 _LOGGED = text("SELECT DISTINCT chat_id FROM promo_log_chats WHERE chat_id > 0")
+# Whoever was made a target afterwards has come back, and stays.
 _KNOWN = text("""
     SELECT DISTINCT chat_id FROM (
-        SELECT unnest(chat_ids) AS chat_id FROM schedules UNION SELECT unnest(chat_ids) FROM slots) AS known
+        SELECT unnest(chat_ids) AS chat_id FROM schedules WHERE edited_at IS NULL OR edited_at <= :at
+        UNION SELECT unnest(chat_ids) FROM slots WHERE decided_at <= :at) AS known
     WHERE chat_id > 0""")
 # That a post was intended, and what became of it, stays on record.
 _FORGET_LOGGED = text("""
     UPDATE promo_log_chats SET chat_id = NULL, provider_message_id = NULL
     WHERE chat_id = ANY(CAST(:chat_ids AS bigint[])) AND coalesce(due_at, slot) <= :at""")
 _FORGET_TARGETS = (
-    text("UPDATE schedules SET chat_ids = array_remove(chat_ids, :chat_id) WHERE :chat_id = ANY(chat_ids)"),
-    text("UPDATE slots SET chat_ids = array_remove(chat_ids, :chat_id) WHERE :chat_id = ANY(chat_ids)"),
+    text("""
+    UPDATE schedules SET chat_ids = array_remove(chat_ids, :chat_id)
+    WHERE :chat_id = ANY(chat_ids) AND (edited_at IS NULL OR edited_at <= :at)"""),
+    text("""
+    UPDATE slots SET chat_ids = array_remove(chat_ids, :chat_id)
+    WHERE :chat_id = ANY(chat_ids) AND decided_at <= :at"""),
 )
 
 
@@ -31,18 +39,25 @@ class Forgetting:
         self._database = database
 
     async def logged(self, forgotten: RecipientForgotten) -> None:
-        """Make somebody's lines of the promo log nobody's."""
-        rows = await self._database.rows(_LOGGED)
-        if chat_ids := _theirs(forgotten, [row["chat_id"] for row in rows]):
-            await self._database.execute(_FORGET_LOGGED, chat_ids=chat_ids, at=forgotten.at)
+        """Make somebody's lines of the promo log nobody's, trimmed ones too."""
+        async with self._database.begin() as connection:
+            await _forget(connection, forgotten)
+            await look_into_trimmed(connection)
+            await _forget(connection, forgotten)
 
     async def targets(self, forgotten: RecipientForgotten) -> None:
-        """Post to somebody no more, and forget that it was done."""
-        rows = await self._database.rows(_KNOWN)
+        """Post to somebody no more, unless they were chosen since, and forget that it was done before."""
+        rows = await self._database.rows(_KNOWN, at=forgotten.at)
         for chat_id in _theirs(forgotten, [row["chat_id"] for row in rows]):
             async with self._database.begin() as connection:
                 for statement in _FORGET_TARGETS:
-                    await connection.execute(statement, {"chat_id": chat_id})
+                    await connection.execute(statement, {"chat_id": chat_id, "at": forgotten.at})
+
+
+async def _forget(connection: AsyncConnection, forgotten: RecipientForgotten) -> None:
+    known = (await connection.execute(_LOGGED)).scalars().all()
+    if chat_ids := _theirs(forgotten, known):
+        await connection.execute(_FORGET_LOGGED, {"chat_ids": chat_ids, "at": forgotten.at})
 
 
 def _theirs(forgotten: RecipientForgotten, chat_ids: Sequence[int]) -> list[int]:
