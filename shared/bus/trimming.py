@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,6 +11,7 @@ import nats.errors
 import nats.js.errors
 import orjson
 from nats.aio.client import Client
+from nats.js.api import ConsumerInfo
 
 from shared.bus.dead_letters import BODY_LEFT, ORIGIN, STREAM
 from shared.bus.errors import BusUnavailable
@@ -28,6 +30,15 @@ def as_unavailable() -> Iterator[None]:
         raise BusUnavailable(f"the broker did not do it ({type(error).__name__})") from None
 
 
+@dataclass(frozen=True)
+class Reader:
+    """A durable as the broker knows it, whoever uses it: everything up to `floor` is acked."""
+
+    name: str
+    floor: int
+    waiting: int
+
+
 class Trims:
     """Finds out what may go from the streams, and lets it go."""
 
@@ -39,6 +50,21 @@ class Trims:
     async def first(self, stream: str) -> int:
         """Return the sequence of the first message that a stream holds, or would hold."""
         return int((await self._api.stream_info(stream)).state.first_seq)
+
+    async def readers(self, stream: str) -> list[Reader]:
+        """Return every durable of a stream: a newer release may have some that are not known here."""
+        found: list[ConsumerInfo] = []
+        while page := await self._api.consumers_info(stream, offset=len(found)):
+            found.extend(page)
+        return [
+            Reader(
+                each.name,
+                each.ack_floor.stream_seq if each.ack_floor else 0,
+                (each.num_pending or 0) + (each.num_ack_pending or 0),
+            )
+            for each in found
+            if each.config.durable_name
+        ]
 
     async def older_than(self, stream: str, moment: datetime, *, last: int) -> int:
         """Return the last sequence, up to another, that was stored before a moment; 0 where there is none."""

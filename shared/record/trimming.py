@@ -74,6 +74,7 @@ async def _plan(bus: Bus, ages: Ages, now: datetime) -> Plan:
     # In this order: what comes later is neither passed nor old.
     last = await bus.streams.cut()
     progress = await bus.streams.progress()
+    readers = {stream: await bus.trims.readers(stream) for stream in TRIMMED}
     needed = await bus.trims.needed()
     limits = ages.limits(now)
     found = Plan([], dict(last))
@@ -82,6 +83,9 @@ async def _plan(bus: Bus, ages: Ages, now: datetime) -> Plan:
             each.durable.name: each.floor
             for each in progress
             if each.durable.stream == stream and not each.has_passed(last[stream])
+        }
+        held |= {
+            each.name: each.floor for each in readers[stream] if each.waiting and each.floor < last[stream]
         }
         if stream in needed:
             held["a dead letter"] = needed[stream] - 1

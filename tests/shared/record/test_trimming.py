@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from nats.aio.client import Client
+from nats.js.api import AckPolicy, ConsumerConfig
 from sqlalchemy import text
 
 from carillon.audit import audit
@@ -75,6 +76,26 @@ async def test_what_is_unread_stays_and_nothing_is_missed(world: World, press: P
     assert sum(part.trimmed for part in (await world.trim()).parts) == 7 + 6 + 7
     assert await world.is_whole()
     assert (await world.trim()).events == 0
+
+
+async def test_durables_of_another_release_hold_back_too(world: World, press: Press) -> None:
+    """A durable that this release does not know holds back what it has not read; who reads once does not."""
+    await some(world, press, 0)
+    await world.catch_up()
+    client = Client()
+    await client.connect(str(world.system.nats_url))
+    for name in ("clicks_later", None):
+        config = ConsumerConfig(
+            durable_name=name, filter_subject="clicks.pressed", ack_policy=AckPolicy.EXPLICIT,
+            inactive_threshold=None if name else 60.0,
+        )  # fmt: skip
+        await client.jetstream().add_consumer("CLICKS", config)
+    await client.close()
+
+    done = {part.stream: part for part in (await plan(world.bus, ALL_OF_IT, datetime.now(UTC))).parts}
+
+    assert (done["CLICKS"].events, done["CLICKS"].held_by) == (0, ("clicks_later",))
+    assert done["UPDATES"].events > 0
 
 
 async def test_only_what_is_old_goes(world: World, press: Press) -> None:
