@@ -75,19 +75,25 @@ class Lock:
 class Database:
     """A pool of connections to one database."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    def __init__(self, engine: AsyncEngine, settings: Mapping[str, str] | None = None) -> None:
         self._engine = engine
+        self._settings = settings
         # A statement by itself is a transaction to the server: one way there and back instead of three.
         self._single = engine.execution_options(isolation_level="AUTOCOMMIT")
 
     @classmethod
     @asynccontextmanager
     async def open(
-        cls, url: str, *, pool_size: int = 10, settings: Mapping[str, str] | None = None
+        cls,
+        url: str,
+        *,
+        pool_size: int = 10,
+        settings: Mapping[str, str] | None = None,
+        statement_seconds: float = STATEMENT_SECONDS,
     ) -> AsyncIterator[Self]:
         """Open a pool while the context lasts; connections are made when they are needed.
 
-        `settings` are the server's, for these connections.
+        `settings` are the server's, for these connections; no statement takes longer than it may.
         """
         engine = create_async_engine(
             driver_url(url),
@@ -102,16 +108,25 @@ class Database:
             json_deserializer=orjson.loads,
             connect_args={
                 "timeout": CONNECT_SECONDS,
-                "command_timeout": STATEMENT_SECONDS,
+                "command_timeout": statement_seconds,
                 "server_settings": dict(settings or {}),
             },
         )
         event.listen(engine.sync_engine, "checkout", _refuse_closed)
         trace_statements(engine.sync_engine)
         try:
-            yield cls(engine)
+            yield cls(engine, settings)
         finally:
             await engine.dispose()
+
+    @asynccontextmanager
+    async def patient(self, seconds: float) -> AsyncIterator[Self]:
+        """Open one more connection to the same database, the statements of which may take so long."""
+        url = self._engine.url.render_as_string(hide_password=False)
+        async with self.open(
+            url, pool_size=1, settings=self._settings, statement_seconds=seconds
+        ) as database:
+            yield database
 
     @asynccontextmanager
     async def begin(self) -> AsyncIterator[AsyncConnection]:

@@ -18,6 +18,8 @@ from shared.record import trimmed
 from shared.record.saying import Source, fields_of, key_of, update_key
 
 CHUNK = 5_000
+PATIENT_SECONDS = 600.0
+"""So long a statement over all that was ever said may take: it grows with the years, others do not."""
 AT_MOST = 10_000
 """So many differences of a line are told; more are as bad."""
 
@@ -59,7 +61,7 @@ async def balance(
     lines: Sequence[Line],
 ) -> Books:
     """Compare a service's tables with what was said up to a cut that its durables have passed."""
-    async with database.begin() as connection:
+    async with database.patient(PATIENT_SECONDS) as patient, patient.begin() as connection:
         await begin(connection)
         await connection.execute(trimmed.SAY)
         await load(connection, streams, sources, {}, cut)

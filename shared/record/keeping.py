@@ -16,7 +16,7 @@ from shared.bus import Refusal, Streams
 from shared.database import Database
 from shared.failpoints import passing
 from shared.queries import KeepClicks, KeepGateway, KeepScheduler, KeepSenders, Kept
-from shared.record.books import BEST, begin, load
+from shared.record.books import BEST, PATIENT_SECONDS, begin, load
 from shared.record.feeding import Feeding, Projecting
 from shared.record.rebuilding import deaths
 from shared.record.reconciling import Copies
@@ -64,7 +64,7 @@ async def keep(url: str, streams: Streams, asked: Keep, keeping: Keeping) -> Kep
     up_to = {stream.name: asked.cut.get(stream.name, 0) for stream in STREAMS}
     settings = {"search_path": SEARCH_PATH, "synchronous_commit": "off"}
     async with (
-        Database.open(url, pool_size=5, settings=settings) as database,
+        Database.open(url, pool_size=5, settings=settings, statement_seconds=PATIENT_SECONDS) as database,
         database.lock("carillon trim") as lock,
     ):
         if lock is None:

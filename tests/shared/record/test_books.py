@@ -2,14 +2,18 @@
 
 from collections.abc import Callable
 
+import pytest
+from sqlalchemy import text
+
 from services.clicks.store import Clicks, books
 from shared.bus import Bus
 from shared.bus.envelope import encode
-from shared.database import Database
+from shared.database import Database, TimedOut
 from shared.events import ButtonClicked
 from shared.queries import AuditLine
-from shared.record.books import balance
+from shared.record.books import Line, balance
 from shared.topology import STREAMS
+from tests.conftest import FreshDatabase
 
 Press = Callable[[int], ButtonClicked]
 NOTHING = {stream.name: 0 for stream in STREAMS}
@@ -19,6 +23,18 @@ async def line(database: Database, bus: Bus, cut: dict[str, int]) -> AuditLine:
     """Return the line of clicks."""
     done = await balance(database, bus.streams, cut, books.SOURCES, books.LINES)
     return next(each for each in done.lines if each.name == "clicks")
+
+
+async def test_books_have_more_time_than_other_statements(bus: Bus, fresh_database: FreshDatabase) -> None:
+    """What compares all that was ever said may take longer than any other statement of the service."""
+    stream = "SELECT pg_sleep(0.4)::text AS key, '' AS state"
+    slow = Line("slow", stream, "SELECT '' AS key, '' AS state, false AS open")
+    async with Database.open(await fresh_database("clicks"), statement_seconds=0.2) as database:
+        with pytest.raises(TimedOut):
+            await database.value(text("SELECT pg_sleep(0.4)"))
+        done = await balance(database, bus.streams, NOTHING, (), (slow,))
+
+    assert [(each.stream, each.tables, each.difference) for each in done.lines] == [(1, 1, 0)]
 
 
 async def die(bus: Bus, durable: str, press: ButtonClicked) -> None:
