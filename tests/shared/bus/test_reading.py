@@ -1,5 +1,6 @@
 """Reading a stream: everything up to a cut, each message once, whatever happens to it meanwhile."""
 
+import asyncio
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -87,6 +88,30 @@ def losing(monkeypatch: pytest.MonkeyPatch) -> Losing:
 
     monkeypatch.setattr(ahead.Ahead, "_arrived", lossy)
     return lose
+
+
+async def test_what_is_under_way_is_bounded_in_bytes(
+    prepared_nats: AnyNats, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many messages are asked for, few come before they are taken; all come, without a pause."""
+    monkeypatch.setattr(ahead, "BYTES", 2_000)
+    monkeypatch.setattr(ahead, "HEADROOM", 0)
+    async with Bus.open(prepared_nats.url, service="tests") as bus:
+        for number in range(60):
+            await bus.publish(press(number))
+        monkeypatch.setattr(bus._client, "_max_payload", 1_000)
+        before, seen = bus._client.stats["in_bytes"], []
+        began = time.monotonic()
+        async for stored in bus.streams.read("CLICKS", "clicks.pressed", up_to=60):
+            if not seen:
+                await asyncio.sleep(0.3)
+                under_way = bus._client.stats["in_bytes"] - before
+            seen.append(stored.sequence)
+        took = time.monotonic() - began
+
+    assert seen == [*range(1, 61)]
+    assert under_way < 11_000
+    assert took < WAIT_SECONDS
 
 
 def press(number: int) -> ButtonClicked:
