@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import pytest
+from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from shared.bus import Bus, BusUnavailable, ahead, reading
@@ -112,6 +113,19 @@ async def test_what_is_under_way_is_bounded_in_bytes(
     assert seen == [*range(1, 61)]
     assert under_way < 11_000
     assert took < WAIT_SECONDS
+
+
+async def test_nothing_is_left_of_a_reading_that_ends_in_an_outage(
+    prepared_nats: AnyNats, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever stops reading while the connection is away does not take the subscription to the next one."""
+    async with Bus.open(prepared_nats.url, service="tests") as bus:
+        before = set(bus._client._subs)
+        with monkeypatch.context() as away:
+            async with ahead.Ahead(bus._client, "CLICKS", "nobody", 1):
+                away.setattr(bus._client, "_status", Client.RECONNECTING)
+
+        assert set(bus._client._subs) == before
 
 
 def press(number: int) -> ButtonClicked:
