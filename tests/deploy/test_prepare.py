@@ -114,6 +114,7 @@ async def test_a_service_reaches_its_own_database_only(environment: dict[str, st
         await asyncpg.connect(own.rpartition("/")[0] + "/prepared_scheduler")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("service", SERVICES)
 async def test_migrations_go_back_and_forth(environment: dict[str, str], service: str) -> None:
     """As the service's own role, not as a superuser: down to nothing, up again, and as declared."""

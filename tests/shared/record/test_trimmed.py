@@ -204,6 +204,7 @@ async def test_texts_of_trimmed_updates_are_forgotten_in_time(world: World) -> N
     assert await world.is_whole()
 
 
+@pytest.mark.slow
 async def test_a_backup_brings_back_what_is_left(
     world: World, press: Press, fresh_database: FreshDatabase, tmp_path: Path
 ) -> None:
