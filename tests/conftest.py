@@ -56,8 +56,19 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AnyPos
     """A PostgreSQL server per worker; `url` names its superuser."""
     folder = tmp_path_factory.mktemp("postgres")
     background = Background(lambda: open_postgres(folder))
+    background.run(_settle(background.value.url))
     yield background.value
     background.close()
+
+
+async def _settle(url: str) -> None:
+    """Let no vacuuming visit the hundreds of small databases that tests leave behind."""
+    admin = await asyncpg.connect(url)
+    try:
+        await admin.execute("ALTER SYSTEM SET autovacuum TO off")
+        await admin.execute("SELECT pg_reload_conf()")
+    finally:
+        await admin.close()
 
 
 @pytest.fixture(scope="session")
