@@ -12,9 +12,12 @@ from carillon.up.outside import post
 from devstack.smtp import Inbox
 from devstack.telegram import Telegram
 from tests.journeys.conftest import Running, World, start, stop
-from tests.servers import AnyNats, AnyPostgres
+from tests.servers import CONTAINERS, AnyNats, AnyPostgres
 
 pytestmark = [pytest.mark.xdist_group("commands"), pytest.mark.timeout(300)]
+if not CONTAINERS:
+    # On containers it is part of what is tried every time; on embedded servers it takes its time.
+    pytestmark.append(pytest.mark.slow)
 
 TOKEN = "7654321:abcdefghijklmnopqrstuvwxyz0123456789"
 

@@ -98,6 +98,7 @@ async def test_who_is_forgotten_is_not_in_what_is_left(world: World, press: Pres
     assert await words_in(world, "trimmed", *words) == expected
 
 
+@pytest.mark.slow
 async def test_what_was_done_comes_behind_the_update_again(world: World) -> None:
     """Updates that are told anew, without a person or because they were lost, stay handled over any cut."""
     await world.tell(*update(1, NOW), *update(2, NOW))
@@ -120,6 +121,7 @@ async def test_what_was_done_comes_behind_the_update_again(world: World) -> None
     assert await world.is_whole()
 
 
+@pytest.mark.slow
 async def test_an_update_that_alone_was_stored_anew_stays_handled(world: World) -> None:
     """Whoever tells an update anew and dies before what was done with it leaves nothing for ever amiss."""
     received, handled = update(1, NOW)
