@@ -3,7 +3,6 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,21 +15,12 @@ from carillon import promo, schedule
 from carillon.system import System
 from services.scheduler.app import app
 from services.scheduler.settings import SchedulerSettings
-from shared.bus import Bus, NoAnswer
-from shared.queries import ListSchedules
+from shared.bus import Bus
 from shared.service import Service
+from tests.peers import answering
 from tests.servers import AnyNats
 
 FreshDatabase = Callable[[str], Awaitable[str]]
-
-
-async def answering(bus: Bus) -> None:
-    """Wait until scheduler answers: the broker learns of its subscriptions a moment after it has started."""
-    while True:
-        with suppress(NoAnswer):
-            await bus.ask(ListSchedules())
-            return
-        await asyncio.sleep(0.02)
 
 
 class Commands:

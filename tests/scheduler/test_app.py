@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from uuid import uuid4
 
 import pytest
@@ -12,7 +12,7 @@ from services.scheduler.app import TEMPLATES, app, shipped_texts
 from services.scheduler.domain.catalogue import SHIPPED
 from services.scheduler.settings import SchedulerSettings
 from shared import ids, markdown
-from shared.bus import Bus, NoAnswer
+from shared.bus import Bus
 from shared.events import Channel, Lane, PromoPosted, PromoRef, outcome_id
 from shared.queries import (
     ListPromoLog,
@@ -24,6 +24,7 @@ from shared.queries import (
 )
 from shared.service import Service
 from shared.templates import Templates
+from tests.peers import answering
 
 CHATS = (-1001234567890123, 42)
 
@@ -43,15 +44,6 @@ async def bus(prepared_nats: Nats) -> AsyncIterator[Bus]:
     """Open the connection of another service."""
     async with Bus.open(prepared_nats.url, service="test") as opened, asyncio.timeout(30):
         yield opened
-
-
-async def answering(bus: Bus) -> None:
-    """Wait until scheduler answers: the broker learns of its subscriptions a moment after it has started."""
-    while True:
-        with suppress(NoAnswer):
-            await bus.ask(ListSchedules())
-            return
-        await asyncio.sleep(0.02)
 
 
 async def log_of(bus: Bus, count: int) -> tuple[PromoLogEntry, ...]:
