@@ -149,8 +149,13 @@ class _Opened:
 
 def inject() -> dict[str, str]:
     """Return the headers that carry the current trace."""
-    headers: dict[str, str] = {}
-    _propagator.inject(headers)
+    # As OpenTelemetry's propagator writes them, which takes four times as long: every event has them.
+    found = trace.get_current_span().get_span_context()
+    if not found.is_valid:
+        return {}
+    headers = {TRACEPARENT: f"00-{found.trace_id:032x}-{found.span_id:016x}-{found.trace_flags:02x}"}
+    if found.trace_state:
+        headers["tracestate"] = found.trace_state.to_header()
     return headers
 
 

@@ -4,10 +4,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+import orjson
 from nats.aio.msg import Msg
 
 from shared import telemetry
-from shared.events import ALL, Event
+from shared.events import ALL, Event, Value
 
 MSG_ID = "Nats-Msg-Id"
 EVENT = "Carillon-Event"
@@ -27,7 +28,22 @@ def encode(event: Event) -> tuple[bytes, dict[str, str]]:
     """Return body and headers of an event."""
     event_id = str(event.id)
     headers = {MSG_ID: event_id, EVENT: event.name, EVENT_ID: event_id, **telemetry.inject()}
-    return event.model_dump_json().encode(), headers
+    return written(event), headers
+
+
+def written(event: Event) -> bytes:
+    """Return an event as JSON: what pydantic writes, in half its time."""
+    try:
+        return orjson.dumps(event.__dict__, default=_fields, option=orjson.OPT_UTC_Z)
+    except TypeError:
+        # Integers beyond 64 bits are JSON too.
+        return event.model_dump_json().encode()
+
+
+def _fields(value: object) -> dict[str, Any]:
+    if isinstance(value, Value):
+        return value.__dict__
+    raise TypeError(f"a {type(value).__name__} is no part of an event")
 
 
 @dataclass(slots=True, eq=False)

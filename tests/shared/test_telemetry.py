@@ -15,6 +15,7 @@ import pytest
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from devstack.servers import free_port
 from shared import telemetry
@@ -63,6 +64,18 @@ def test_a_trace_goes_on_behind_its_headers(spans: InMemorySpanExporter) -> None
     store = next(each for each in spans.get_finished_spans() if each.name == "store")
     assert store.parent is not None
     assert store.parent.span_id == sender.get_span_context().span_id
+
+
+@pytest.mark.parametrize("state", [{}, {"tracestate": "vendor=value,other=thing"}])
+@pytest.mark.parametrize("flags", ["00", "01"])
+def test_a_trace_is_written_as_opentelemetry_does(flags: str, state: dict[str, str]) -> None:
+    """Other programs read our headers: with the sampling and the state that came along."""
+    headers = {"traceparent": f"00-{'0a' * 16}-{'0b' * 8}-{flags}", **state}
+    expected: dict[str, str] = {}
+
+    with telemetry.continued(headers):
+        TraceContextTextMapPropagator().inject(expected)
+        assert telemetry.inject() == expected == headers
 
 
 @pytest.mark.parametrize("headers", [{}, {"traceparent": "nonsense"}, {"traceparent": "00-0-0-01"}])
