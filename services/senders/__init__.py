@@ -15,6 +15,7 @@ Answers: ListTemplates, ResolveChat, GetMessage, ListMessages, CancelMessage, Ge
 Stores: state `messages`, `deliveries`, `delivery_history`, `recipients`, `push_subscriptions`,
     `suppressions`, `migrated_chats`, `chats_told`, `forgotten_recipients`, `commands_done`,
     `promo_cancellations`, `message_cancellations`, `campaigns`,
-    `campaign_recipients`, `campaign_parts`, `campaign_sums`, `campaign_tallies`, `governor`, `bus_attempts`;
+    `campaign_recipients`, `campaign_reached`, `campaign_parts`, `campaign_sums`, `campaign_tallies`,
+    `governor`, `bus_attempts`;
     what trimmed events have left, in the schema `trimmed`.
 """

@@ -65,7 +65,7 @@ def outcome_of(row: RowMapping, request: Request | None = None) -> Outcome:
     )
 
 
-_CHAIN_ENDS = ("opted_out", "expired", "cancelled", "dead_letter")
+_CHAIN_ENDS = ("opted_out", "duplicate", "expired", "cancelled", "dead_letter")
 _CHAT_CHANGES = {"blocked": "blocked", "deactivated": "blocked", "kicked": "kicked"}
 """What a failed send tells of its chat."""
 

@@ -33,6 +33,8 @@ from shared.failpoints import passing
 from shared.templates import Templates
 
 IN_TURN_SECONDS = 0.1
+RIVAL_SECONDS = 2.0
+"""How long one waits whose address another entry of the list has, until it is known what comes of that."""
 SLOTS_MISSED = 5
 """After so many slots that came to nothing an attempt lets others have its worker."""
 
@@ -107,8 +109,8 @@ class Desk:
             return None
         reached, content = prepared
         attempt = await self._claim(delivery, reached)
-        if attempt is None:
-            return None
+        if not isinstance(attempt, int):
+            return await self._finish(delivery, delivery.attempt, attempt) if attempt else None
         began = time.monotonic()
         answer = await self._call(delivery, attempt, reached, content)
         passing("after_answer")
@@ -153,7 +155,7 @@ class Desk:
             return Finish(State.FAILED, "channel_off", chain_goes_on=True)
         return None
 
-    async def _claim(self, delivery: Delivery, reached: Reached) -> int | None:
+    async def _claim(self, delivery: Delivery, reached: Reached) -> int | Finish | None:
         """Claim the attempt in its turn and at its slot; None when it waits on, or somebody else has it."""
         limits = reached.limits(self.limits)
         if delivery.behind:
@@ -171,20 +173,28 @@ class Desk:
             attempt = await self._claimed(delivery, reached)
             if slot:
                 self.pacing.lead.took(slot.claimed_after())
-            if attempt is None or slot is None or await slot.use():
+            if not isinstance(attempt, int) or slot is None or await slot.use():
                 return attempt
             await self.ledger.release(delivery, attempt)
         await self.ledger.postpone(delivery, IN_TURN_SECONDS, "rate_limit")
         return None
 
-    async def _claimed(self, delivery: Delivery, reached: Reached) -> int | None:
-        keys = reached.pauses(self.limits)
-        attempt = await self.ledger.claim(delivery, bot=reached.bot, chat_id=reached.chat_id, keys=keys)
-        if attempt is None:
-            await self.ledger.postpone(delivery, await self.governor.paused(keys), "paused")
-        else:
+    async def _claimed(self, delivery: Delivery, reached: Reached) -> int | Finish | None:
+        keys, place = reached.pauses(self.limits), reached.place_of(delivery.request)
+        attempt = await self.ledger.claim(
+            delivery, bot=reached.bot, chat_id=reached.chat_id, keys=keys, place=place
+        )
+        if attempt is not None:
             passing("after_claim")
-        return attempt
+            return attempt
+        rival = await self.ledger.rival(delivery, place) if place else None
+        if rival is State.PENDING:
+            await self.ledger.postpone(delivery, RIVAL_SECONDS, "duplicate")
+            return None
+        if rival is not None:
+            return Finish(State.SUPPRESSED, "duplicate")
+        await self.ledger.postpone(delivery, await self.governor.paused(keys), "paused")
+        return None
 
     async def _call(self, delivery: Delivery, attempt: int, reached: Reached, content: Content) -> Answer:
         """Call the provider: for push once per subscription, and sent if any took it."""

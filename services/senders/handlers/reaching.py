@@ -4,29 +4,43 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import urlsplit
+from uuid import UUID
 
 from services.senders.domain.limits import Limit, Limits
 from services.senders.domain.quiet import quiet_until
-from services.senders.domain.requests import Delivery, Recipient
+from services.senders.domain.requests import Delivery, Recipient, Request
 from services.senders.domain.sending import EmailTarget, PushTarget, Target, TelegramTarget
 from services.senders.store import Recipients
 from shared.events import Channel, Lane
+from shared.ids import derived
 
 
 @dataclass(frozen=True)
 class Reached:
-    """The addresses of a delivery (several only for push), with the bot and chat of a Telegram one."""
+    """The addresses of a delivery (several only for push), with the bot and chat of a Telegram one.
+
+    `user_id` is whose browsers they are.
+    """
 
     channel: Channel
     targets: Sequence[Target]
     language: str | None = None
     bot: str | None = None
     chat_id: int | None = None
+    user_id: UUID | None = None
 
     @property
     def provider(self) -> str:
         """Who takes it: what counts as down together."""
         return f"{self.channel}:{self.bot}" if self.bot else str(self.channel)
+
+    def place_of(self, request: Request) -> UUID | None:
+        """Return what stands for this address in the campaign whose list the request is of."""
+        if request.campaign_id is None or request.campaign_position is None:
+            return None
+        mailboxes = [each.address.casefold() for each in self.targets if isinstance(each, EmailTarget)]
+        where = self.user_id if self.channel is Channel.PUSH else self.chat_id or mailboxes[0]
+        return derived("reached", request.campaign_id, self.channel, self.bot, where)
 
     def limits(self, limits: Limits) -> list[Limit]:
         """Return the limits that it keeps, the one shared with others first."""
@@ -146,4 +160,4 @@ async def _browsers(recipient: Recipient, recipients: Recipients) -> Reached | U
     if not subscriptions:
         return Unreachable("no_address")
     targets = [PushTarget(each) for each in subscriptions]
-    return Reached(Channel.PUSH, targets, recipient.language)
+    return Reached(Channel.PUSH, targets, recipient.language, user_id=recipient.user_id)

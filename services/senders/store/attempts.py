@@ -30,7 +30,7 @@ class Attempts(Book):
         super().__init__(database, lease_seconds=lease_seconds, hold_seconds=hold_seconds)
         self._accepting = Gathering("accept", self._accept_all, itemgetter("ids"))
         self._loading = Gathering("load", self._load_all, lambda delivery_id: delivery_id)
-        self._claiming = Gathering("claim", self._claim_all, itemgetter("ids"))
+        self._claiming = Gathering("claim", self._claim_all, _claims)
         self._finishing = Gathering("finish", self._finish_all, itemgetter("ids"))
 
     async def accept(
@@ -76,17 +76,38 @@ class Attempts(Book):
         return _delivery(row, request) if row else None
 
     async def claim(
-        self, delivery: Delivery, *, bot: str | None, chat_id: int | None, keys: Sequence[str] = ()
+        self,
+        delivery: Delivery,
+        *,
+        bot: str | None,
+        chat_id: int | None,
+        keys: Sequence[str] = (),
+        place: UUID | None = None,
     ) -> int | None:
         """Claim the next attempt: return its number, or None when somebody else was faster.
 
-        None also while one of the limits' `keys` is paused. Committed before the send is attempted: what is
-        found claimed with its lease over may have been sent.
+        None also while one of the limits' `keys` is paused, and where another delivery has the `place`: what
+        a campaign's list has once. Committed before the send is attempted: what is found claimed with its
+        lease over may have been sent.
         """
         claim = {
             "ids": delivery.id, "attempts": delivery.attempt, "bots": bot, "chat_ids": chat_id, "keys": keys,
+            "places": place,
         }  # fmt: skip
         return await self._claiming.one(claim)
+
+    async def rival(self, delivery: Delivery, place: UUID) -> State | None:
+        """Return the state of the other delivery that has a place, or None where it is free.
+
+        It becomes free where what the other was to show there will never be shown.
+        """
+        parties = {"place": place, "id": delivery.id}
+        async with self._database.begin() as connection:
+            state = (await connection.execute(sql.RIVAL, parties)).scalar()
+            if state in (State.FAILED, State.SUPPRESSED):
+                await connection.execute(sql.VACATE, parties)
+                return None
+        return None if state is None else State.PENDING if state == "sending" else State(state)
 
     async def release(self, delivery: Delivery, attempt: int) -> None:
         """Give a claim back under which nothing was sent; the delivery is due at once."""
@@ -200,6 +221,12 @@ class Attempts(Book):
         rows = await self._database.rows(sql.FINISH, **columns(_ordered(endings)))
         ended = {row["id"]: row for row in rows}
         return [ended.get(each["ids"]) for each in endings]
+
+
+def _claims(claim: Row) -> UUID:
+    """Return what only one claim of a statement may name: its place, where it has one."""
+    claimed: UUID = claim["places"] or claim["ids"]
+    return claimed
 
 
 def _ordered(rows: Sequence[Row]) -> Sequence[Row]:

@@ -78,6 +78,9 @@ _STRIP_DELIVERIES = text("""
 _STRIP_HISTORY = text("""
     UPDATE delivery_history h SET provider_message_id = NULL FROM deliveries d
     WHERE d.id = h.delivery_id AND d.channel = 'push' AND d.message_id = ANY(CAST(:message_ids AS uuid[]))""")
+_STRIP_PLACES = text("""
+    DELETE FROM campaign_reached r USING deliveries d
+    WHERE d.id = r.delivery_id AND d.message_id = ANY(CAST(:message_ids AS uuid[]))""")
 _LISTED = """
     SELECT campaign_id, position FROM campaign_recipients WHERE user_id = ANY(CAST(:user_ids AS uuid[]))
     UNION
@@ -220,5 +223,5 @@ async def _strip(connection: AsyncConnection, message_ids: Sequence[UUID], nobod
     if not message_ids:
         return
     parameters = {"message_ids": [*message_ids], "nobody": nobody}
-    for statement in (CANCEL, _STRIP_MESSAGES, _STRIP_DELIVERIES, _STRIP_HISTORY):
+    for statement in (CANCEL, _STRIP_MESSAGES, _STRIP_DELIVERIES, _STRIP_HISTORY, _STRIP_PLACES):
         await connection.execute(statement, parameters)

@@ -100,13 +100,17 @@ LOAD = text(f"""
     WHERE d.id = ANY(CAST(:ids AS uuid[])) AND d.state = 'pending'""")  # noqa: S608 - a constant
 
 # Nobody starts while a limit of his is paused, though his slot was reserved before the pause; nor once his
-# campaign is held or cancelled.
+# campaign is held or cancelled; nor where another entry of the campaign's list has the same address.
 CLAIM = text("""
     WITH asked AS (
         SELECT * FROM unnest(
             CAST(:ids AS uuid[]), CAST(:attempts AS int[]), CAST(:bots AS text[]),
-            CAST(:chat_ids AS bigint[]))
-        AS asked(id, attempt, bot, chat_id)),
+            CAST(:chat_ids AS bigint[]), CAST(:places AS uuid[]))
+        AS asked(id, attempt, bot, chat_id, place)),
+    taken AS (
+        INSERT INTO campaign_reached (key, delivery_id)
+        SELECT place, id FROM asked WHERE place IS NOT NULL ORDER BY place
+        ON CONFLICT (key) DO NOTHING RETURNING delivery_id),
     paused AS (
         SELECT k.id FROM unnest(CAST(:of AS uuid[]), CAST(:keys AS text[])) AS k(id, key)
         JOIN governor g USING (key) WHERE g.paused_until > clock_timestamp())
@@ -117,7 +121,16 @@ CLAIM = text("""
       AND NOT EXISTS (SELECT 1 FROM paused WHERE paused.id = d.id)
       AND NOT EXISTS (SELECT 1 FROM messages m JOIN campaigns c ON c.id = m.campaign_id
                       WHERE m.id = d.message_id AND c.status IN ('paused', 'cancelled'))
+      AND (asked.place IS NULL OR EXISTS (SELECT 1 FROM taken WHERE taken.delivery_id = d.id)
+           OR EXISTS (SELECT 1 FROM campaign_reached r WHERE r.key = asked.place AND r.delivery_id = d.id))
     RETURNING d.id, d.attempt""")
+
+# Who has the address: locked, so that nobody takes him up again while somebody else steps into his place.
+RIVAL = text("""
+    SELECT d.state FROM campaign_reached r JOIN deliveries d ON d.id = r.delivery_id
+    WHERE r.key = :place AND r.delivery_id <> :id FOR UPDATE OF d""")
+
+VACATE = text("DELETE FROM campaign_reached WHERE key = :place AND delivery_id <> :id")
 
 # Nothing was sent under this number: the next claim takes it again.
 RELEASE = text("""

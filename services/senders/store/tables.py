@@ -309,6 +309,15 @@ campaign_recipients = Table(
     ),
 )
 
+# Which delivery of a campaign's list an address belongs to: claimed before it is sent to.
+campaign_reached = Table(
+    "campaign_reached",
+    metadata,
+    Column("key", Uuid, primary_key=True),  # derived from the campaign, the channel and the address
+    Column("delivery_id", Uuid, ForeignKey("deliveries.id", ondelete="CASCADE"), nullable=False),
+    Index("campaign_reached_delivery", "delivery_id"),
+)
+
 campaign_parts = Table(
     "campaign_parts",
     metadata,
