@@ -10,6 +10,7 @@ from typing import Any, Generic, TypeVar
 
 import asyncpg
 import pytest
+from hypothesis import settings
 
 from shared.bus.provisioning import Provisioner
 from shared.migrations import migrate
@@ -19,6 +20,10 @@ FreshDatabase = Callable[[str], Awaitable[str]]
 T = TypeVar("T")
 
 _numbers = itertools.count()
+
+# Property tests have no deadline: a busy machine is not a broken law. Here, before any of them is read.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 
 
 class Background(Generic[T]):
