@@ -197,7 +197,10 @@ class ScheduleChanged(Value):
 
 
 class StartSchedule(Query[ScheduleChanged]):
-    """Activate a schedule (the default one when no id is given) and post its first promo at once."""
+    """Activate a schedule (the default one when no id is given) and post its first promo at once.
+
+    `asked_at` is when it was asked for: whatever was asked for later stays.
+    """
 
     service = "scheduler"
     name = "start_schedule"
@@ -205,10 +208,11 @@ class StartSchedule(Query[ScheduleChanged]):
 
     cause: UUID
     schedule_id: UUID | None = None
+    asked_at: AwareDatetime | None = None
 
 
 class StopSchedule(Query[ScheduleChanged]):
-    """Stop a schedule and cancel what is due and unsent."""
+    """Stop a schedule and cancel what is due and unsent; `asked_at` as in StartSchedule."""
 
     service = "scheduler"
     name = "stop_schedule"
@@ -216,6 +220,7 @@ class StopSchedule(Query[ScheduleChanged]):
 
     cause: UUID
     schedule_id: UUID | None = None
+    asked_at: AwareDatetime | None = None
 
 
 class ScheduleIn(Value):

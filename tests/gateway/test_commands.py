@@ -29,7 +29,7 @@ from shared.events import (
     click_id,
     update_id_of,
 )
-from shared.queries import PutRecipient, ScheduleChanged, ScheduleView, StartSchedule
+from shared.queries import PutRecipient, ScheduleChanged, ScheduleView, StartSchedule, StopSchedule
 
 BOT_ID = 123456
 OWNER = 77
@@ -141,6 +141,22 @@ async def test_start_marketing(gateway: Any) -> None:
         assert "2026-07-01 18:00 (Europe/Madrid)" in reply
     assert [command.schedule_id for command in gateway.peers.of(StartSchedule)] == [None] * 3
     assert len({command.cause for command in gateway.peers.of(StartSchedule)}) == 3
+
+
+async def test_marketing_commands_say_when_they_were_asked_for(gateway: Any) -> None:
+    """Scheduler is told when a command came in; one that a newer one has overtaken says how things stand."""
+    stopped = SCHEDULE.model_copy(update={"active": False, "next_run": None})
+    await gateway.peers.answer(StartSchedule, lambda _: ScheduleChanged(changed=False, schedule=stopped))
+    await gateway.peers.answer(StopSchedule, lambda _: ScheduleChanged(changed=False, schedule=SCHEDULE))
+    for update_id, (words, said) in enumerate(
+        (("/start_marketing", "stopped already"), ("/stop_marketing", "running already"))
+    ):
+        reply = shown(await reply_to(gateway, gateway.message(update_id, words, user=OWNER)))
+        assert said in reply
+        assert "later command" in reply
+    commands = [*gateway.peers.of(StartSchedule), *gateway.peers.of(StopSchedule)]
+    came = [(await gateway.logged(update_id))["received_at"] for update_id in range(2)]
+    assert [command.asked_at for command in commands] == came
 
 
 async def test_start_marketing_when_scheduler_says_no_or_nothing(gateway: Any) -> None:

@@ -2,7 +2,8 @@
 
 import asyncio
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -183,6 +184,23 @@ async def test_a_repeated_command_is_one_command(settled: Schedules) -> None:
     again = await settled.start(DEFAULT_SCHEDULE, start, START)
     assert again.changed
     assert not again.schedule.active
+
+
+async def test_a_command_that_comes_late_undoes_nothing_newer(settled: Schedules) -> None:
+    """A start that was asked for before a stop, and is done after it, changes nothing; nor the other way."""
+    older, newer = START + HOUR, START + 2 * HOUR
+    now = START + 3 * HOUR
+
+    async def ask(switch: Any, asked_at: datetime | None) -> tuple[bool, bool]:
+        answer = await switch(DEFAULT_SCHEDULE, uuid4(), now, asked_at)
+        return answer.changed, answer.schedule.active
+
+    assert await ask(settled.stop, newer) == (True, False)
+    assert await ask(settled.start, older) == (False, False)
+    assert await ask(settled.start, newer) == (True, True)
+    assert await ask(settled.stop, older) == (False, True)
+    # Who does not say when it was asked for means now.
+    assert await ask(settled.stop, None) == (True, False)
 
 
 async def test_commands_wake_the_clock_and_unknown_schedules_are_refused(settled: Schedules) -> None:

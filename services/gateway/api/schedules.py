@@ -92,12 +92,14 @@ async def delete_schedule(call: Call) -> web.Response:
 
 async def start_schedule(call: Call) -> web.Response:
     """Start a schedule; the first promo of an interval is posted at once."""
-    return await call.ask(StartSchedule(cause=call.cause(), schedule_id=_schedule(call)))
+    start = StartSchedule(cause=call.cause(), schedule_id=_schedule(call), asked_at=call.door.now())
+    return await call.ask(start)
 
 
 async def stop_schedule(call: Call) -> web.Response:
     """Stop a schedule, and cancel what is unsent."""
-    return await call.ask(StopSchedule(cause=call.cause(), schedule_id=_schedule(call)))
+    stop = StopSchedule(cause=call.cause(), schedule_id=_schedule(call), asked_at=call.door.now())
+    return await call.ask(stop)
 
 
 async def pause_schedule(call: Call) -> web.Response:

@@ -12,25 +12,29 @@ from shared.queries import CountClicks, ListSchedules, ScheduleView, StartSchedu
 
 async def start_marketing(asked: Asked, hands: Hands) -> Message:
     """Have the default schedule started, and tell what came of it."""
-    answer = await hands.bus.ask(StartSchedule(cause=asked.cause))
+    answer = await hands.bus.ask(StartSchedule(cause=asked.cause, asked_at=asked.update.at))
     message = Message()
-    if answer.changed:
+    if not answer.schedule.active:
+        message.title(asked.say("marketing.stopped_already")).text(asked.say("marketing.overtaken"))
+    elif answer.changed:
         message.title(asked.say("marketing.running")).text(asked.say("marketing.first_now"))
     else:
         message.title(asked.say("marketing.running_already")).text(asked.say("marketing.unchanged"))
     _describe(message.blank(), answer.schedule, asked)
-    return _with_buttons(message, asked, active=True)
+    return _with_buttons(message, asked, active=answer.schedule.active)
 
 
 async def stop_marketing(asked: Asked, hands: Hands) -> Message:
     """Have the default schedule stopped, and what is unsent cancelled."""
-    answer = await hands.bus.ask(StopSchedule(cause=asked.cause))
+    answer = await hands.bus.ask(StopSchedule(cause=asked.cause, asked_at=asked.update.at))
     message = Message()
-    if answer.changed:
+    if answer.schedule.active:
+        message.title(asked.say("marketing.running_already")).text(asked.say("marketing.overtaken"))
+    elif answer.changed:
         message.title(asked.say("marketing.stopped")).text(asked.say("marketing.unsent_cancelled"))
     else:
         message.title(asked.say("marketing.stopped_already")).text(asked.say("marketing.unchanged"))
-    return _with_buttons(message, asked, active=False)
+    return _with_buttons(message, asked, active=answer.schedule.active)
 
 
 async def marketing_status(asked: Asked, hands: Hands) -> Message:

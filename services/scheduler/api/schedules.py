@@ -45,7 +45,7 @@ async def start_schedule(
     query: StartSchedule, schedules: Schedules, now: datetime, wake: Wake
 ) -> ScheduleChanged:
     """Activate a schedule and have the first promo of its interval posted at once."""
-    started = schedules.start(query.schedule_id or DEFAULT_SCHEDULE, query.cause, now)
+    started = schedules.start(query.schedule_id or DEFAULT_SCHEDULE, query.cause, now, query.asked_at)
     return await _changed(started, query.schedule_id, wake)
 
 
@@ -53,7 +53,7 @@ async def stop_schedule(
     query: StopSchedule, schedules: Schedules, now: datetime, wake: Wake
 ) -> ScheduleChanged:
     """Stop a schedule and have what is unsent cancelled at once."""
-    stopped = schedules.stop(query.schedule_id or DEFAULT_SCHEDULE, query.cause, now)
+    stopped = schedules.stop(query.schedule_id or DEFAULT_SCHEDULE, query.cause, now, query.asked_at)
     return await _changed(stopped, query.schedule_id, wake)
 
 

@@ -53,6 +53,23 @@ async def stop(connection: AsyncConnection, row: RowMapping, now: datetime) -> b
     return True
 
 
+def unless_newer(change: Change, asked_at: datetime | None) -> Change:
+    """Return a start or stop that changes nothing where a later one has been done already.
+
+    A command that was handed over late must not undo what was decided meanwhile.
+    """
+    if asked_at is None:
+        return change
+
+    async def newest(connection: AsyncConnection, row: RowMapping, now: datetime) -> bool:
+        if row["switched_at"] is not None and asked_at < row["switched_at"]:
+            return False
+        await _update(connection, row["id"], switched_at=asked_at)
+        return await change(connection, row, now)
+
+    return newest
+
+
 async def pause(connection: AsyncConnection, row: RowMapping, now: datetime, until: datetime) -> bool:
     """Let a schedule post nothing before `until`, and cancel what is unsent; raises NotActive."""
     if not row["active"]:

@@ -47,13 +47,22 @@ class Schedules:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def start(self, schedule_id: UUID, cause: UUID, now: datetime) -> ScheduleChanged:
-        """Activate a schedule unless it is active; an interval's first slot comes at once."""
-        return await self._once("start", schedule_id, cause, now, changes.start)
+    async def start(
+        self, schedule_id: UUID, cause: UUID, now: datetime, asked_at: datetime | None = None
+    ) -> ScheduleChanged:
+        """Activate a schedule unless it is active; an interval's first slot comes at once.
 
-    async def stop(self, schedule_id: UUID, cause: UUID, now: datetime) -> ScheduleChanged:
-        """Stop a schedule unless it is stopped, and write down what that cancels."""
-        return await self._once("stop", schedule_id, cause, now, changes.stop)
+        Nothing changes where a start or stop that was asked for after `asked_at` has been done.
+        """
+        change = changes.unless_newer(changes.start, asked_at)
+        return await self._once("start", schedule_id, cause, now, change)
+
+    async def stop(
+        self, schedule_id: UUID, cause: UUID, now: datetime, asked_at: datetime | None = None
+    ) -> ScheduleChanged:
+        """Stop a schedule unless it is stopped, and write down what that cancels; see `start`."""
+        change = changes.unless_newer(changes.stop, asked_at)
+        return await self._once("stop", schedule_id, cause, now, change)
 
     async def pause(
         self, schedule_id: UUID, until: datetime | None, cause: UUID, now: datetime

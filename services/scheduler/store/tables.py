@@ -66,6 +66,7 @@ schedules = Table(
     Column("paused_until", DateTime(timezone=True)),  # null from the first slot behind it on
     Column("cancelled_up_to", DateTime(timezone=True)),
     Column("edited_at", DateTime(timezone=True)),  # null: the default schedule still follows the settings
+    Column("switched_at", DateTime(timezone=True)),  # when its newest start or stop was asked for
     CheckConstraint("num_nonnulls(interval_seconds, cron) = 1", name="schedules_timing"),
     CheckConstraint("interval_seconds > 0", name="schedules_interval"),
     CheckConstraint("validity_seconds > 0", name="schedules_validity"),
