@@ -40,6 +40,9 @@ CONSUMER_LAG = Gauge("consumer_lag", "Events that a durable has not handled yet"
 CONSUMER_OLDEST = Gauge(
     "consumer_oldest_age_seconds", "Age of the event a durable handled last", ["consumer"]
 )
+STREAM_TRIMS = Counter("stream_trims", "Times that the streams were to be trimmed", ["outcome"])
+STREAM_TRIMMED = Counter("stream_events_trimmed", "Events trimmed from a stream", ["stream"])
+STREAM_HELD = Gauge("stream_trim_held_back", "Consumers that hold trimming of a stream back", ["stream"])
 EVENT_SECONDS = Histogram("event_handling_duration_seconds", "Duration of a handler", ["consumer"])
 API_REQUESTS = Counter("api_requests", "HTTP API requests", ["route", "method", "status"])
 

@@ -129,7 +129,10 @@ class Streams:
             }
 
     async def first_since(self, stream: str, at: datetime) -> int:
-        """Return the sequence of the first message that was stored since a time, or of the next to come."""
+        """Return the sequence of the first message that was stored since a time, or of the next to come.
+
+        Where nothing lies in the stream any more it is 1: good to read from, not to say what has gone.
+        """
         config = ConsumerConfig(
             deliver_policy=DeliverPolicy.BY_START_TIME,
             opt_start_time=at,

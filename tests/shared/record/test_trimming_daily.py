@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 import pytest
+from prometheus_client import REGISTRY
 
 from carillon.audit import DIRECT
 from carillon.trim import KEEPING
@@ -51,6 +52,11 @@ async def _keep(bus: Bus, url: str, question: Any) -> Kept:
     return await keep(url, bus.streams, question, KEEPING[question.service])
 
 
+def counted(metric: str, **labels: str) -> float:
+    """Return what a metric says."""
+    return REGISTRY.get_sample_value(metric, labels) or 0.0
+
+
 async def test_one_replica_trims_once_a_day(world: World, press: Press) -> None:
     """Whoever comes first trims; nobody does again before a day is over, nor while another is at it."""
     await some(world, press, 0)
@@ -61,7 +67,15 @@ async def test_one_replica_trims_once_a_day(world: World, press: Press) -> None:
         async with database.lock("trim the streams"):
             assert await trimmer.settle()
         untouched = await world.bus.streams.count("CLICKS")
+        before = (
+            counted("stream_trims_total", outcome="done"),
+            counted("stream_events_trimmed_total", stream="CLICKS"),
+        )
         assert await trimmer.settle()
+        after = (
+            counted("stream_trims_total", outcome="done"),
+            counted("stream_events_trimmed_total", stream="CLICKS"),
+        )
         first = await world.bus.streams.count("CLICKS")
         await some(world, press, 5)
         await world.catch_up()
@@ -72,6 +86,8 @@ async def test_one_replica_trims_once_a_day(world: World, press: Press) -> None:
         assert await trimmer.settle()
 
     assert (untouched, first, same_day, await world.bus.streams.count("CLICKS")) == (6, 0, 6, 0)
+    assert [now - was for was, now in zip(before, after, strict=True)] == [1, 6]
+    assert counted("stream_trim_held_back", stream="CLICKS") == 0
     assert await world.is_whole()
 
 
