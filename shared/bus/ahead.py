@@ -5,13 +5,14 @@ more is asked for only as messages are taken.
 """
 
 import asyncio
-from contextlib import suppress
 from typing import Self
 
 import nats.errors
 import orjson
-from nats.aio.client import Client
 from nats.aio.msg import Msg
+
+from shared.bus.client import Client
+from shared.bus.envelope import Arrived
 
 AT_ONCE = 500
 """Messages of a request."""
@@ -35,35 +36,35 @@ class Ahead:
         self._bytes = max(BYTES, client.max_payload + HEADROOM)
         self._unasked = wanted
         self._asked = 0
-        self._come: asyncio.Queue[Msg] = asyncio.Queue()
+        self._come: asyncio.Queue[Arrived | Msg] = asyncio.Queue()
+        self._delivering = client.delivering(self._inbox, self._arrived, self._told)
 
     async def __aenter__(self) -> Self:
         """Ask for the first messages."""
-        self._subscription = await self._client.subscribe(self._inbox, cb=self._arrived)
+        await self._delivering.__aenter__()
         await self._ask()
         return self
 
     async def __aexit__(self, *_: object) -> None:
         """Ask for no more."""
-        # Also while there is no connection: the client would take it up again with the next one.
-        with suppress(nats.errors.Error, OSError):
-            await self._subscription.unsubscribe()
+        await self._delivering.__aexit__(None, None, None)
 
-    async def next(self, *, seconds: float) -> Msg | None:
+    async def next(self, *, seconds: float) -> Arrived | None:
         """Return the next message; None when none comes in time, or the broker says that none will."""
-        while message := await self._next(seconds):
-            if message.reply:
+        while come := await self._next(seconds):
+            if isinstance(come, Arrived):
                 self._asked -= 1
-                await self._ask()
-                return message
-            left = _left_by_size(message)
+                if self._wants():
+                    await self._ask()
+                return come
+            left = _left_by_size(come)
             if left is None:
                 break
             self._unasked, self._asked = self._unasked + left, self._asked - left
             await self._ask()
         return None
 
-    async def _next(self, seconds: float) -> Msg | None:
+    async def _next(self, seconds: float) -> Arrived | Msg | None:
         if not self._come.empty():
             return self._come.get_nowait()
         try:
@@ -72,8 +73,11 @@ class Ahead:
         except TimeoutError:
             return None
 
+    def _wants(self) -> bool:
+        return self._unasked > 0 and self._asked <= (REQUESTS - 1) * AT_ONCE
+
     async def _ask(self) -> None:
-        while self._unasked and self._asked <= (REQUESTS - 1) * AT_ONCE:
+        while self._wants():
             batch = min(AT_ONCE, self._unasked)
             body = orjson.dumps(
                 {"batch": batch, "max_bytes": self._bytes, "expires": int(EXPIRY_SECONDS * 1e9)}
@@ -85,7 +89,10 @@ class Ahead:
                 return
             self._unasked, self._asked = self._unasked - batch, self._asked + batch
 
-    async def _arrived(self, message: Msg) -> None:
+    def _arrived(self, arrived: Arrived) -> None:
+        self._come.put_nowait(arrived)
+
+    async def _told(self, message: Msg) -> None:
         self._come.put_nowait(message)
 
 

@@ -6,12 +6,11 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from typing import Self
 
-import nats
 import nats.errors
-from nats.aio.client import Client
 
 from shared import tasks, telemetry
 from shared.bus.asking import Answering, Answers, ReplyT, ask
+from shared.bus.client import Client
 from shared.bus.consuming import Consumption
 from shared.bus.dead_letters import DeadLetters
 from shared.bus.envelope import HEADROOM_BYTES, MSG_ID, encode

@@ -10,10 +10,8 @@ import time
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
-from nats.aio.msg import Msg
-
 from shared import tasks, telemetry
-from shared.bus.envelope import EVENT, Arrived
+from shared.bus.envelope import Arrived
 from shared.bus.handling import OUTAGE_NAK_SECONDS, Consumer, Handling, Unparsable
 from shared.bus.holding import Holding
 from shared.bus.pulling import Pulling
@@ -87,8 +85,8 @@ class Consumption:
             return 0
         return max(0, 2 * self._durable.concurrency * self._durable.batch - len(self._holding))
 
-    def _take(self, message: Msg) -> None:
-        arrived = self._holding.take(message)
+    def _take(self, arrived: Arrived) -> None:
+        self._holding.take(arrived)
         (self._again if arrived.deliveries > 1 else self._fresh).put_nowait(arrived)
 
     async def _renew(self) -> None:
@@ -96,9 +94,13 @@ class Consumption:
             await asyncio.sleep(self._consumer.ack_wait_seconds / 3)
             await self._holding.renew()
 
+    def _is_late(self, arrived: Arrived) -> bool:
+        """Say whether a message is not to be started any more."""
+        return self._stopping or self._away or self._holding.is_stale(arrived)
+
     async def _returned(self, arrived: Arrived) -> bool:
         """Hand a message back that is not to be started now; say whether it was."""
-        if not (self._stopping or self._away or self._holding.is_stale(arrived)):
+        if not self._is_late(arrived):
             return False
         await self._holding.give_back(arrived, OUTAGE_NAK_SECONDS if self._away else 0.0)
         return True
@@ -131,7 +133,9 @@ class Consumption:
             await self._gather()
             while not self._fresh.empty() and len(batch) < self._durable.batch:
                 batch.append(self._fresh.get_nowait())
-            await self._handle_batch([each for each in batch if not await self._returned(each)])
+            if any(self._is_late(each) for each in batch):
+                batch = [each for each in batch if not await self._returned(each)]
+            await self._handle_batch(batch)
 
     async def _gather(self) -> None:
         """Wait for a fuller batch, which costs the database less, while more keeps coming; never for long."""
@@ -146,7 +150,7 @@ class Consumption:
         sole = next(iter(routes.values())) if len(routes) == 1 else None
         sorted_out: dict[str, list[Arrived]] = {}
         for arrived in batch:
-            if (route := routes.get(arrived.headers.get(EVENT, ""), sole)) is None:
+            if (route := routes.get(arrived.event, sole)) is None:
                 await self._handling.handle(arrived)
             else:
                 sorted_out.setdefault(route.event_class.name, []).append(arrived)
@@ -165,7 +169,7 @@ class Consumption:
                 await self._handling.handle(arrived)
         try:
             if events:
-                with telemetry.batch_span(f"handle {self._durable.name}", [each.headers for each in parsed]):
+                with telemetry.batch_span(f"handle {self._durable.name}", (each.headers for each in parsed)):
                     await route.handle(events)
         except Exception as error:  # noqa: BLE001 - the outermost boundary of every handler
             log.warning("batch_failed", durable=self._durable.name, error=type(error).__name__)
@@ -173,8 +177,7 @@ class Consumption:
                 if not await self._returned(arrived):
                     await self._handling.handle(arrived)
         else:
-            for arrived in parsed:
-                await self._holding.done(arrived)
+            await self._holding.done(*parsed)
 
     # --- outages ----------------------------------------------------------------------------------------
 

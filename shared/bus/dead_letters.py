@@ -14,7 +14,6 @@ from uuid import UUID
 import nats.js.errors
 import orjson
 from nats.aio.client import Client
-from nats.aio.msg import Msg
 from nats.js.api import RawStreamMsg
 
 from shared import telemetry
@@ -82,7 +81,9 @@ class DeadLetter:
         return until.tzinfo is not None and until < now
 
     @classmethod
-    def read(cls, number: int, message: Msg | RawStreamMsg, died_at: datetime | None = None) -> "DeadLetter":
+    def read(
+        cls, number: int, message: Arrived | RawStreamMsg, died_at: datetime | None = None
+    ) -> "DeadLetter":
         """Read a message of the DLQ stream."""
         headers = message.headers or {}
         traceparent = headers.get("traceparent", "")
@@ -123,7 +124,7 @@ class DeadLetters:
             EVENT_ID: arrived.event_key,
             REPLAY: str(arrived.replay),
             DURABLE: durable,
-            SUBJECT: arrived.message.subject,
+            SUBJECT: arrived.subject,
             ORIGIN: f"{arrived.stream}:{arrived.sequence}",
             REASON: reason,
             ERROR: error.encode("ascii", "replace").decode()[:500].replace("\n", " ").replace("\r", " "),
@@ -131,7 +132,7 @@ class DeadLetters:
         }
         subject = f"dlq.{durable}"
         try:
-            await self._publisher.publish(subject, arrived.message.data, headers)
+            await self._publisher.publish(subject, arrived.data, headers)
         except TooLarge:
             await self._publisher.publish(subject, b"", {**headers, BODY_LEFT: "1"})
 

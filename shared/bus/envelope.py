@@ -1,11 +1,9 @@
 """How an event lies in a NATS message: JSON in the body, its name, id and trace in the headers."""
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 import orjson
-from nats.aio.msg import Msg
 
 from shared import telemetry
 from shared.events import ALL, Event, Value
@@ -20,6 +18,13 @@ HEADROOM_BYTES = 8 * 1024
 
 WORDS_WITHOUT_DOMAIN = 9
 """Words of an acknowledgement's subject from a broker that knows no domains."""
+WORDS_OF_DOMAIN = 2
+"""Words that there are more, in front, from one that does."""
+STREAM, DELIVERIES, SEQUENCE, NUMBER, TIMESTAMP = 2, 4, 5, 6, 7
+"""Where they stand in such a subject."""
+
+_END = b"\r\n"
+_EVENT_LINE = _END + EVENT.encode() + b":"
 
 BY_NAME: dict[str, type[Event]] = {event_class.name: event_class for event_class in ALL}
 
@@ -46,35 +51,55 @@ def _fields(value: object) -> dict[str, Any]:
     raise TypeError(f"a {type(value).__name__} is no part of an event")
 
 
-@dataclass(slots=True, eq=False)
 class Arrived:
     """A message as the broker delivered it, with what its reply subject says of it.
 
-    Not frozen: there is one for every event, and freezing doubles the time that it takes to make.
+    There is one for every event: what is seldom asked of it is read when it is asked.
     """
 
-    message: Msg
-    headers: dict[str, Any]
-    deliveries: int
-    sequence: int
-    stream: str
-    number: int = 0
-    """How many messages the consumer had sent when it sent this one."""
+    __slots__ = ("_headers", "_lines", "_subject", "data", "deliveries", "number", "reply", "sequence")
 
-    @classmethod
-    def read(cls, message: Msg) -> "Arrived":
-        """Read the metadata of a delivered message."""
-        # $JS.ACK.[domain.account.]stream.consumer.deliveries.sequence.…; the client's own reading makes five
-        # objects of it, for every event.
-        words = message.reply.split(".")
-        at = 2 if len(words) == WORDS_WITHOUT_DOMAIN else 4
-        stream, deliveries, sequence, number = words[at], *map(int, words[at + 2 : at + 5])
-        return cls(message, message.headers or {}, deliveries, sequence, stream, number)
+    def __init__(self, subject: bytes, reply: bytes, data: bytes, lines: bytes | None) -> None:
+        """Take a message apart; `lines` are its headers as they came, with the line before them."""
+        self._subject = subject
+        self.reply = reply.decode()
+        self.data = data
+        self._lines = lines or b""
+        self._headers: dict[str, str] | None = None
+        words = _words(self.reply)
+        self.deliveries = int(words[DELIVERIES])
+        self.sequence = int(words[SEQUENCE])
+        self.number = int(words[NUMBER])
+        """How many messages the consumer had sent when it sent this one."""
+
+    @property
+    def subject(self) -> str:
+        """The subject that it was published to."""
+        return self._subject.decode()
+
+    @property
+    def stream(self) -> str:
+        """The stream that it lies in."""
+        return _words(self.reply)[STREAM]
 
     @property
     def published_at(self) -> datetime:
         """When the broker stored the message."""
-        return self.message.metadata.timestamp.astimezone(UTC)
+        return datetime.fromtimestamp(int(_words(self.reply)[TIMESTAMP]) / 1e9, UTC)
+
+    @property
+    def event(self) -> str:
+        """The event's name on the wire; empty where its headers do not tell."""
+        _, found, rest = self._lines.rpartition(_EVENT_LINE)
+        return _text(rest.partition(_END)[0]) if found else ""
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Its headers; of one that is there several times, the last."""
+        if self._headers is None:
+            lines = (line.partition(b":") for line in self._lines.split(_END)[1:])
+            self._headers = {_text(name): _text(value) for name, found, value in lines if found}
+        return self._headers
 
     @property
     def replay(self) -> int:
@@ -91,3 +116,13 @@ class Arrived:
     def attempt_key(self) -> str:
         """The key in the record of attempts: a replay starts counting anew."""
         return f"{self.event_key}~{self.replay}"
+
+
+def _words(reply: str) -> list[str]:
+    """Return the words of `$JS.ACK.[domain.account.]stream.consumer.deliveries.sequence.number.time.…`."""
+    words = reply.split(".")
+    return words if len(words) == WORDS_WITHOUT_DOMAIN else words[WORDS_OF_DOMAIN:]
+
+
+def _text(found: bytes) -> str:
+    return found.strip().decode("utf-8", "replace")

@@ -13,12 +13,12 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from nats.aio.client import Client
 from pydantic import ValidationError
 
 from shared import metrics, telemetry
+from shared.bus.client import Client
 from shared.bus.dead_letters import DeadLetter, DeadLetters
-from shared.bus.envelope import BY_NAME, EVENT, Arrived
+from shared.bus.envelope import BY_NAME, Arrived
 from shared.bus.errors import BusUnavailable, RetryLater, TooLarge
 from shared.bus.holding import Holding
 from shared.bus.records import AttemptsRecord, Begun
@@ -95,7 +95,7 @@ class Handling:
     def decode(self, event_class: type[Event], arrived: Arrived) -> Event:
         """Read an event; raises Unparsable, naming fields and never their values."""
         try:
-            return event_class.model_validate_json(arrived.message.data)
+            return event_class.model_validate_json(arrived.data)
         except ValidationError as error:
             fields = {
                 ".".join(str(part) for part in each["loc"]) for each in error.errors(include_input=False)
@@ -180,8 +180,8 @@ class Handling:
 
     def _parse(self, arrived: Arrived) -> tuple[Route, Event | DeadLetter]:
         if self._dead_letter_route:
-            return self._dead_letter_route, DeadLetter.read(arrived.sequence, arrived.message)
-        name = arrived.headers.get(EVENT, "")
+            return self._dead_letter_route, DeadLetter.read(arrived.sequence, arrived)
+        name = arrived.event
         if not name and len(self._routes) == 1:
             # Published by somebody who knows the subject but not our headers.
             name = next(iter(self._routes))

@@ -1,13 +1,12 @@
 """What a consumption holds: messages that the broker has handed over and that are not settled yet."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import nats.errors
-from nats.aio.client import Client
-from nats.aio.msg import Msg
 
 from shared import telemetry
+from shared.bus.client import Client
 from shared.bus.envelope import Arrived
 
 log = telemetry.logger(__name__)
@@ -26,40 +25,39 @@ class Holding:
     def __len__(self) -> int:
         return len(self._held)
 
-    def take(self, message: Msg) -> Arrived:
+    def take(self, arrived: Arrived) -> None:
         """Hold a message that has just come."""
-        self._held[message.reply] = time.monotonic()
-        return Arrived.read(message)
+        self._held[arrived.reply] = time.monotonic()
 
     async def renew(self) -> None:
         """Tell the broker that everything held is still being worked on."""
-        for reply in list(self._held):
-            await self._tell(reply, b"+WPI")
-            if reply in self._held:
-                self._held[reply] = time.monotonic()
+        held = list(self._held)
+        await self._tell(held, b"+WPI")
+        now = time.monotonic()
+        self._held.update((reply, now) for reply in held if reply in self._held)
 
     def is_stale(self, arrived: Arrived) -> bool:
         """Say whether somebody else may have the message by now: this process stood still for too long."""
-        renewed = self._held.get(arrived.message.reply, 0.0)
+        renewed = self._held.get(arrived.reply, 0.0)
         return time.monotonic() - renewed > self._ack_wait_seconds
 
-    async def done(self, arrived: Arrived) -> None:
-        """Ack a message and let it go."""
-        await self._tell(arrived.message.reply, b"+ACK")
-        self._let_go(arrived)
+    async def done(self, *arrived: Arrived) -> None:
+        """Ack messages and let them go."""
+        await self._settle([each.reply for each in arrived], b"+ACK")
 
     async def give_back(self, arrived: Arrived, seconds: float) -> None:
         """Hand a message back, to come again in so many seconds, and let it go."""
-        await self._tell(arrived.message.reply, b'-NAK {"delay":%d}' % int(seconds * 1e9))
-        self._let_go(arrived)
+        await self._settle([arrived.reply], b'-NAK {"delay":%d}' % int(seconds * 1e9))
 
-    def _let_go(self, arrived: Arrived) -> None:
-        self._held.pop(arrived.message.reply, None)
+    async def _settle(self, replies: Sequence[str], word: bytes) -> None:
+        await self._tell(replies, word)
+        for reply in replies:
+            self._held.pop(reply, None)
         self._changed()
 
-    async def _tell(self, reply: str, word: bytes) -> None:
+    async def _tell(self, replies: Sequence[str], word: bytes) -> None:
         try:
-            await self._client.publish(reply, word)
+            await self._client.publish_to_each(replies, word)
         except (nats.errors.Error, OSError):
             # A lost ack is a redelivery, which every handler takes.
             log.debug("ack_not_sent")

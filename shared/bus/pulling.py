@@ -10,10 +10,11 @@ from collections.abc import Callable
 
 import nats.errors
 import orjson
-from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from shared import telemetry
+from shared.bus.client import Client
+from shared.bus.envelope import Arrived
 from shared.topology import Durable
 
 EXPIRY_SECONDS = 2.0
@@ -34,7 +35,7 @@ class Pulling:
     """
 
     def __init__(
-        self, client: Client, durable: Durable, *, room: Callable[[], int], take: Callable[[Msg], None]
+        self, client: Client, durable: Durable, *, room: Callable[[], int], take: Callable[[Arrived], None]
     ) -> None:
         self._client = client
         self._durable = durable
@@ -50,18 +51,13 @@ class Pulling:
 
     async def run(self) -> None:
         """Pull until cancelled."""
-        subscription = await self._client.subscribe(f"{self._inbox}.*", cb=self._arrived)
-        try:
+        async with self._client.delivering(f"{self._inbox}.*", self._arrived, self._status):
             while True:
                 self.more_room.clear()
                 if room := self._room():
                     await self._pull(room)
                 else:
                     await self.more_room.wait()
-        finally:
-            # The connection may be gone already; the server drops the interest with it.
-            if not self._client.is_closed and not self._client.is_reconnecting:
-                await subscription.unsubscribe()
 
     async def _pull(self, room: int) -> None:
         self._request += 1
@@ -78,15 +74,12 @@ class Pulling:
             # Reconnecting: the client brings the connection back, for ever.
             await asyncio.sleep(ODD_ANSWER_SECONDS)
 
-    async def _arrived(self, message: Msg) -> None:
-        if message.reply:
-            self.contact_at = time.monotonic()
-            self._wanted -= 1
-            if self._wanted <= 0:
-                self._ended.set()
-            self._take(message)
-            return
-        await self._status(message)
+    def _arrived(self, arrived: Arrived) -> None:
+        self.contact_at = time.monotonic()
+        self._wanted -= 1
+        if self._wanted <= 0:
+            self._ended.set()
+        self._take(arrived)
 
     async def _status(self, message: Msg) -> None:
         if not message.subject.endswith(f".{self._request}"):

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import nats.js.errors
-from nats.aio.client import Client
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
 from shared.bus.ahead import Ahead
-from shared.bus.envelope import EVENT, MSG_ID, Arrived
+from shared.bus.client import Client
+from shared.bus.envelope import MSG_ID, Arrived
 from shared.bus.errors import BusUnavailable
 from shared.bus.publishing import Publisher
 from shared.bus.reaching import reaching
@@ -39,12 +39,12 @@ class Stored:
     @property
     def subject(self) -> str:
         """The subject that it was published to."""
-        return self._arrived.message.subject
+        return self._arrived.subject
 
     @property
     def event(self) -> str:
         """The event's name on the wire; empty where its headers do not tell."""
-        return str(self._arrived.headers.get(EVENT, ""))
+        return self._arrived.event
 
     @property
     def event_key(self) -> str:
@@ -59,7 +59,7 @@ class Stored:
     @property
     def payload(self) -> bytes:
         """Its body."""
-        return self._arrived.message.data
+        return self._arrived.data
 
     @property
     def headers(self) -> Mapping[str, str]:
@@ -228,8 +228,7 @@ class Streams:
         try:
             while left > 0:
                 async with Ahead(self._client, stream, info.name, left) as ahead:
-                    while left > 0 and (message := await ahead.next(seconds=WAIT_SECONDS)):
-                        arrived = Arrived.read(message)
+                    while left > 0 and (arrived := await ahead.next(seconds=WAIT_SECONDS)):
                         number, left = number + 1, left - 1
                         if arrived.number != number:
                             return
