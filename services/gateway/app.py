@@ -19,6 +19,7 @@ from services.gateway.api import (
     Webhook,
     application,
     audit,
+    body_limit,
     serve,
 )
 from services.gateway.api.push import pushing
@@ -86,6 +87,9 @@ async def app(settings: GatewaySettings, service: Service) -> AsyncIterator[None
         apis = connected(settings, bots, session)
         shown = Menu(every_command(), apis, users, PublishedCommands(database), utc_now)
         intake = Intake(bus, utc_now)
+        webhook = Webhook(
+            intake, bots, allowed=settings.telegram_ip_allowlist, trusted=settings.trusted_proxies
+        )
         async with (
             in_background(service, "announcing", announcer.run),
             in_background(service, "menu", shown.settle),
@@ -97,16 +101,13 @@ async def app(settings: GatewaySettings, service: Service) -> AsyncIterator[None
             serve(
                 application(
                     door(settings, bus, database, idempotency, broadcasts, bots, service),
-                    Webhook(
-                        intake,
-                        bots,
-                        allowed=settings.telegram_ip_allowlist,
-                        trusted=settings.trusted_proxies,
-                    ),
+                    webhook,
                     Redirects(bus, bots, settings.links(), utc_now),
                     Leaving(bus, settings.links(), utc_now),
                 ),
+                webhook,
                 settings.listen,
+                largest=body_limit(bus.max_payload),
                 shared=settings.listen_shared,
             ),
             polling(settings, apis, intake, database, service),

@@ -6,7 +6,7 @@ from services.gateway.api.intake import Intake
 from services.gateway.api.leaving import Leaving
 from services.gateway.api.polling import Poller
 from services.gateway.api.redirects import Redirects
-from services.gateway.api.serving import application, serve
+from services.gateway.api.serving import application, body_limit, serve
 from services.gateway.api.webhook import Webhook
 from shared.requesting import Templates
 
@@ -20,5 +20,6 @@ __all__ = [
     "Webhook",
     "application",
     "audit",
+    "body_limit",
     "serve",
 ]

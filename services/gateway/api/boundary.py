@@ -5,7 +5,7 @@ from http import HTTPStatus
 from uuid import uuid4
 
 from aiohttp import web
-from opentelemetry.trace import StatusCode
+from opentelemetry.trace import Span, StatusCode
 
 from services.gateway.api.problems import Problem
 from shared import metrics, telemetry
@@ -31,11 +31,16 @@ async def boundary(request: web.Request, handler: Handler) -> web.StreamResponse
         telemetry.request_span(f"{method} {route}", attributes) as span,
     ):
         response = await _answer(request, handler)
-        span.set_attribute("http.response.status_code", response.status)
-        if response.status >= 500:
-            span.set_status(StatusCode.ERROR)
-    metrics.counter(metrics.API_REQUESTS, route, method, response.status).inc()
+        note(span, route, method, response.status)
     return response
+
+
+def note(span: Span, route: str, method: str, status: int) -> None:
+    """Note how a request was answered, in its span and among the metrics."""
+    span.set_attribute("http.response.status_code", status)
+    if status >= 500:
+        span.set_status(StatusCode.ERROR)
+    metrics.counter(metrics.API_REQUESTS, route, method, status).inc()
 
 
 def route_of(request: web.Request) -> str:

@@ -1,7 +1,11 @@
 """The headers of every answer, and what browsers are told before they ask."""
 
+import time
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from email.utils import formatdate
+from functools import lru_cache
+from http import HTTPStatus
 
 import orjson
 from aiohttp import web
@@ -20,6 +24,8 @@ HEADERS = {
 SENT = "Authorization, Content-Type, Idempotency-Key"
 READ = "Retry-After, Idempotency-Replayed, WWW-Authenticate"
 PREFLIGHT_SECONDS = "600"
+
+_ALWAYS = "".join(f"{name}: {value}\r\n" for name, value in HEADERS.items())
 
 Finish = Callable[[web.Request, web.StreamResponse], Awaitable[None]]
 
@@ -43,6 +49,20 @@ def finishing(origins: frozenset[str]) -> Finish:
                 response.headers["Access-Control-Expose-Headers"] = READ
 
     return finish
+
+
+def whole(status: int, body: bytes, content_type: str = "", more: Mapping[str, str] | None = None) -> bytes:
+    """Return a whole answer as it is sent, with the headers of every answer."""
+    head = _head(status, content_type, int(time.time()))
+    told = "".join(f"{name}: {value}\r\n" for name, value in more.items()).encode() if more else b""
+    return b"%bContent-Length: %d\r\n%b\r\n%b" % (head, len(body), told, body)
+
+
+@lru_cache(maxsize=8)
+def _head(status: int, content_type: str, now: int) -> bytes:
+    typed = f"Content-Type: {content_type}\r\n" if content_type else ""
+    date = formatdate(now, usegmt=True)
+    return f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n{_ALWAYS}Date: {date}\r\n{typed}".encode()
 
 
 def add_options(app: web.Application, routes: Iterable[Route], origins: frozenset[str]) -> None:

@@ -60,10 +60,15 @@ class Problem(Exception):
             document["detail"] = self.detail
         return {**document, **self.extra}
 
+    def body(self) -> bytes:
+        """Return the document as it is sent."""
+        return orjson.dumps(self.document(), default=str)
+
     def response(self) -> web.Response:
         """Return the document as a response."""
-        body = orjson.dumps(self.document(), default=str)
-        return web.Response(status=self.status, body=body, content_type=CONTENT_TYPE, headers=self.headers)
+        return web.Response(
+            status=self.status, body=self.body(), content_type=CONTENT_TYPE, headers=self.headers
+        )
 
 
 def errors_of(error: ValidationError, *, inside: str = "") -> list[dict[str, Any]]:

@@ -1,5 +1,6 @@
 """The HTTP server: routes, their roles, and an ordered start and stop."""
 
+import asyncio
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -10,12 +11,14 @@ from services.gateway.api.access import admitted
 from services.gateway.api.asking import Call, Door, answer, asked_in, named_in, said_in
 from services.gateway.api.boundary import boundary
 from services.gateway.api.browsing import add_documents
+from services.gateway.api.front import IDLE_SECONDS, Front
 from services.gateway.api.headers import add_options, finishing
 from services.gateway.api.leaving import Leaving
 from services.gateway.api.push import add_pages
 from services.gateway.api.redirects import Redirects
 from services.gateway.api.route import PREFIX, Route
 from services.gateway.api.routes import ROUTES
+from services.gateway.api.webhook import ROUTE as WEBHOOK
 from services.gateway.api.webhook import Webhook
 from shared import telemetry
 from shared.service import Service
@@ -42,7 +45,7 @@ def application(door: Door, webhook: Webhook, redirects: Redirects, leaving: Lea
     """Return the application with every route."""
     limit = body_limit(door.bus.max_payload)
     app = web.Application(middlewares=[boundary], client_max_size=limit)
-    app.router.add_post("/telegram/{bot}/webhook", webhook.receive)
+    app.router.add_post(WEBHOOK, webhook.receive)
     app.router.add_get("/r/{token}", redirects.follow)
     app.router.add_get("/u/{token}", leaving.ask)
     app.router.add_post("/u/{token}", leaving.leave)
@@ -61,26 +64,39 @@ def application(door: Door, webhook: Webhook, redirects: Redirects, leaving: Lea
 
 
 @asynccontextmanager
-async def serve(app: web.Application, listen: str, *, shared: bool = False) -> AsyncIterator[str]:
+async def serve(
+    app: web.Application, webhook: Webhook, listen: str, *, largest: int, shared: bool = False
+) -> AsyncIterator[str]:
     """Listen and yield the address; leaving stops listening, then finishes the requests that run.
 
-    A `shared` address may be listened on by several processes, each of which says that it shares it.
+    Plain requests to the webhook, of bodies up to `largest`, pass the application by. A `shared` address may
+    be listened on by several processes, each of which says that it shares it.
     """
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=STOP_SECONDS, keepalive_timeout=75.0)
+    runner = web.AppRunner(
+        app, access_log=None, shutdown_timeout=STOP_SECONDS, keepalive_timeout=IDLE_SECONDS
+    )
     await runner.setup()
     host, port = host_and_port(listen)
+    behind = runner.server
+    assert behind is not None  # noqa: S101 - the runner is set up
+    front = Front(behind, webhook, largest)
     try:
         try:
-            await web.TCPSite(runner, host, port, backlog=1024, reuse_port=shared).start()
+            server = await asyncio.get_running_loop().create_server(
+                front, host, port, backlog=1024, reuse_port=shared or None
+            )
         except OSError as error:
             print(f"carillon: LISTEN is '{listen}'; {error.strerror}", file=sys.stderr)  # noqa: T201 - for people
             raise CannotListen(listen) from None
-        bound = runner.addresses[0]
+        bound = server.sockets[0].getsockname()
         address = f"http://{bound[0]}:{bound[1]}"
         log.info("listening", address=address)
-        yield address
+        try:
+            yield address
+        finally:
+            server.close()
     finally:
-        await runner.cleanup()
+        await asyncio.gather(front.close(STOP_SECONDS), runner.cleanup())
 
 
 def _guarded(door: Door, route: Route) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
