@@ -54,25 +54,7 @@ class Clicks:
         """Store the presses that are not there yet, and say how many of each promo were new."""
         async with self._database.begin() as connection:
             await connection.execute(LOCK_FOR_PRESSES)
-            stored = await connection.execute(
-                ADD_PRESSES,
-                {
-                    "ids": [press.id for press in presses],
-                    "user_ids": [press.user_id for press in presses],
-                    "cta_texts": [press.cta_text for press in presses],
-                    "chat_ids": [press.chat_id for press in presses],
-                    "message_ids": [press.message_id for press in presses],
-                    "sources": [press.source for press in presses],
-                    "metadata": [_json(press.metadata) for press in presses],
-                    "clicked_at": [press.at for press in presses],
-                    "bots": [press.bot for press in presses],
-                    "payloads": [press.payload for press in presses],
-                    "delivery_ids": [press.delivery_id for press in presses],
-                    "bot_ids": [press.bot_id for press in presses],
-                    "update_ids": [press.update_id for press in presses],
-                    "telegram_ids": [press.person.telegram_id if press.person else None for press in presses],
-                },
-            )
+            stored = await connection.execute(ADD_PRESSES, {"presses": [_pressed(each) for each in presses]})
             return [Stored(row.promo_id, row.posted, row.presses) for row in stored]
 
     async def add_posts(self, posts: Sequence[PromoPosted]) -> None:
@@ -190,6 +172,15 @@ async def _forget(connection: AsyncConnection, forgotten: RecipientForgotten) ->
     await add_forgotten(connection, forgotten)
     await connection.execute(FORGET_ANNOTATIONS, about)
     await connection.execute(FORGET_PRESSES, about)
+
+
+def _pressed(press: ButtonClicked) -> tuple[object, ...]:
+    """Return a press as the database's type `pressed` has it."""
+    return (
+        press.id, press.user_id, press.cta_text, press.chat_id, press.message_id, press.source,
+        _json(press.metadata), press.at, press.bot, press.payload, press.delivery_id, press.bot_id,
+        press.update_id, press.person.telegram_id if press.person else None,
+    )  # fmt: skip
 
 
 def _view(row: RowMapping) -> ClickView:

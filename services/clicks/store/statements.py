@@ -41,18 +41,12 @@ LOCK_FOR_OTHERS = text(f"SELECT pg_advisory_xact_lock({_PROJECTION_LOCK})")
 _NONE = "'00000000-0000-0000-0000-000000000000'::uuid"
 """What stands for no delivery where only equals are found quickly."""
 
+# An array of rows is written and read in half the time of an array for each column.
 # In the order of ids, so that two batches with the same presses cannot wait for each other. What presses have
 # in common is looked up once: the promo of their delivery, and whether their payload was ever posted.
 ADD_PRESSES = text(f"""
 WITH press AS MATERIALIZED (
-    SELECT * FROM unnest(
-        CAST(:ids AS uuid[]), CAST(:user_ids AS uuid[]), CAST(:cta_texts AS text[]),
-        CAST(:chat_ids AS bigint[]), CAST(:message_ids AS bigint[]), CAST(:sources AS text[]),
-        CAST(:metadata AS text[]), CAST(:clicked_at AS timestamptz[]), CAST(:bots AS text[]),
-        CAST(:payloads AS text[]), CAST(:delivery_ids AS uuid[]), CAST(:bot_ids AS bigint[]),
-        CAST(:update_ids AS bigint[]), CAST(:telegram_ids AS bigint[])
-    ) AS press (id, user_id, cta_text, chat_id, message_id, source, metadata, clicked_at, bot, payload,
-                delivery_id, bot_id, update_id, telegram_id)
+    SELECT * FROM unnest(CAST(:presses AS pressed[]))
 ),
 shown AS MATERIALIZED (
     SELECT DISTINCT delivery_id, payload FROM press
