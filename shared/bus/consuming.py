@@ -159,25 +159,34 @@ class Consumption:
 
     async def _handle_together(self, route: BatchRoute, batch: Sequence[Arrived]) -> None:
         """Handle events of a class at once; whatever goes wrong, handle them one by one."""
-        events: list[Event] = []
-        parsed: list[Arrived] = []
-        for arrived in batch:
-            try:
-                events.append(self._handling.decode(route.event_class, arrived))
-                parsed.append(arrived)
-            except Unparsable:
-                await self._handling.handle(arrived)
+        events = self._handling.decode_all(route.event_class, batch)
+        if events is None:
+            batch, events = await self._without_unparsable(route.event_class, batch)
         try:
             if events:
-                with telemetry.batch_span(f"handle {self._durable.name}", (each.headers for each in parsed)):
+                with telemetry.batch_span(f"handle {self._durable.name}", (each.headers for each in batch)):
                     await route.handle(events)
         except Exception as error:  # noqa: BLE001 - the outermost boundary of every handler
             log.warning("batch_failed", durable=self._durable.name, error=type(error).__name__)
-            for arrived in parsed:
+            for arrived in batch:
                 if not await self._returned(arrived):
                     await self._handling.handle(arrived)
         else:
-            await self._holding.done(*parsed)
+            await self._holding.done(*batch)
+
+    async def _without_unparsable(
+        self, event_class: type[Event], batch: Sequence[Arrived]
+    ) -> tuple[list[Arrived], list[Event]]:
+        """Return what can be read, with its events; each of the others is handled by itself."""
+        parsed: list[Arrived] = []
+        events: list[Event] = []
+        for arrived in batch:
+            try:
+                events.append(self._handling.decode(event_class, arrived))
+                parsed.append(arrived)
+            except Unparsable:
+                await self._handling.handle(arrived)
+        return parsed, events
 
     # --- outages ----------------------------------------------------------------------------------------
 

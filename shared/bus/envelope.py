@@ -1,9 +1,12 @@
 """How an event lies in a NATS message: JSON in the body, its name, id and trace in the headers."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 import orjson
+from pydantic import TypeAdapter
 
 from shared import telemetry
 from shared.events import ALL, Event, Value
@@ -43,6 +46,12 @@ def written(event: Event) -> bytes:
     except TypeError:
         # Integers beyond 64 bits are JSON too.
         return event.model_dump_json().encode()
+
+
+@cache
+def reader(event_class: type[Event]) -> Callable[[bytes], Event]:
+    """Return what reads an event of a class from JSON, or raises pydantic's ValidationError."""
+    return TypeAdapter(event_class).validator.validate_json
 
 
 def _fields(value: object) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from shared import metrics, telemetry
 from shared.bus.client import Client
 from shared.bus.dead_letters import DeadLetter, DeadLetters
-from shared.bus.envelope import BY_NAME, Arrived
+from shared.bus.envelope import BY_NAME, Arrived, reader
 from shared.bus.errors import BusUnavailable, RetryLater, TooLarge
 from shared.bus.holding import Holding
 from shared.bus.records import AttemptsRecord, Begun
@@ -95,12 +95,20 @@ class Handling:
     def decode(self, event_class: type[Event], arrived: Arrived) -> Event:
         """Read an event; raises Unparsable, naming fields and never their values."""
         try:
-            return event_class.model_validate_json(arrived.data)
+            return reader(event_class)(arrived.data)
         except ValidationError as error:
             fields = {
                 ".".join(str(part) for part in each["loc"]) for each in error.errors(include_input=False)
             }
             raise Unparsable(f"{error.error_count()} errors in {sorted(fields)}"[:500]) from None
+
+    def decode_all(self, event_class: type[Event], batch: Sequence[Arrived]) -> list[Event] | None:
+        """Read events, each by itself; None when there is one among them that cannot be read."""
+        read = reader(event_class)
+        try:
+            return [read(arrived.data) for arrived in batch]
+        except ValidationError:
+            return None
 
     async def bury(self, arrived: Arrived, reason: str, error: str, attempts: int) -> None:
         """Make a dead letter of an event; when that cannot be stored, hand the event back."""

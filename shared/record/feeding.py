@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pydantic import ValidationError
 
 from shared.bus import BatchRoute, Receipt, Route, Stored, Streams
+from shared.bus.envelope import reader
 from shared.events import Event
 from shared.topology import durable
 
@@ -140,13 +141,14 @@ def _events(
     """Read the events of a route; what is a dead letter, or no such event, is left out."""
     wanted = route.event_class
     assert wanted is not None  # noqa: S101 - dead letters feed no projection
+    read = reader(wanted)
     found = []
     for stored in batch:
         name = stored.event
         if (name and name != wanted.name) or (not name and len(feed.routes) > 1):
             continue
         try:
-            event = wanted.model_validate_json(stored.payload)
+            event = read(stored.payload)
         except ValidationError:
             continue
         if dead:
