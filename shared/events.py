@@ -42,14 +42,7 @@ class State(StrEnum):
 
 EARLIEST, LATEST = datetime(1900, 1, 1, tzinfo=UTC), datetime(3000, 1, 1, tzinfo=UTC)
 
-
-def _within_reach(value: datetime) -> datetime:
-    if not EARLIEST <= value < LATEST:
-        raise ValueError("expected a time from 1900 on and before 3000")
-    return value
-
-
-Moment = Annotated[AwareDatetime, AfterValidator(_within_reach)]
+Moment = Annotated[AwareDatetime, Field(ge=EARLIEST, lt=LATEST)]
 """A time that others may name: one that there is in every time zone, and that PostgreSQL keeps as it is."""
 
 
