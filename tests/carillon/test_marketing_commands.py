@@ -55,7 +55,7 @@ async def commands(
     file = tmp_path / "stack.json"
     file.write_text(System(nats_url=prepared_nats.url).model_dump_json())
     async with app(settings, Service("scheduler")):
-        async with Bus.open(prepared_nats.url, service="tests") as bus, asyncio.timeout(10):
+        async with Bus.open(prepared_nats.url, service="tests") as bus, asyncio.timeout(60):
             await answering(bus)
         yield Commands(file)
 

@@ -156,7 +156,7 @@ async def test_every_button_leads_somewhere(marketing: Any) -> None:
     await set_role(marketing, person.user, role)
     await set_role(marketing, 8, Role.ADMIN)
     await marketing.bus._publisher.publish("updates.1", b"{", {"Nats-Msg-Id": "poison"})
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not await marketing.bus.dead_letters.count():
             await asyncio.sleep(0.02)
     waiting, seen = data_of(await person.write("/broadcast Hello")), set()
@@ -213,7 +213,7 @@ async def test_newsletter_gives_and_takes_the_role(gateway: Any) -> None:
         await person.write(words)
         user = ids.user_of_telegram(5)
         assert gateway.peers.recipients[user].opted_out is opted_out
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while gateway.peers.recipients[user].role != role:
                 await asyncio.sleep(0.02)
     await set_role(gateway, 5, Role.ADMIN)
@@ -233,7 +233,7 @@ async def test_people_are_spoken_to_in_their_language(gateway: Any) -> None:
     assert "Your settings" in shown(await person.press("c1.settings language en"))
     assert "Welcome" in shown(await person.write("/start"))
     user = ids.user_of_telegram(5)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while user not in gateway.peers.recipients or gateway.peers.recipients[user].language != "en":
             await asyncio.sleep(0.02)
     assert "did not understand" in shown(await person.write("/settings language klingon"))
@@ -289,7 +289,7 @@ async def test_a_broadcast_is_seen_before_it_is_sent(marketing: Any) -> None:
     (tried,) = [event for event in marketing.published(MessageRequested) if event.id == wanted]
     assert "50%" in shown(tried)
     assert "being sent" in shown(await owner.press(act["send"])).lower()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not marketing.peers.of(CreateCampaign):
             await asyncio.sleep(0.05)
     assert {each.audience.roles for each in marketing.peers.of(CreateCampaign)} == {("admin", "owner")}
@@ -374,14 +374,14 @@ async def test_owners_give_roles_and_suspend(gateway: Any, telegram: Any) -> Non
     assert "have not met" in shown(await owner.write("/role 99 admin"))
     assert "The role is ADMIN" in shown(await owner.write("/role @ANN5 admin"))
     assert "needs the role OWNER; yours is ADMIN" in shown(await ann.write("/dlq"))
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while "start_marketing" not in await menu_of(gateway, telegram, 5):
             await asyncio.sleep(0.1)
     assert "suspended" in shown(await owner.write("/admin suspend 5"))
     assert "suspended" in shown(await ann.press("c1.help"))
     await owner.write("/admin restore 5")
     await owner.press("c1.role 5 public")
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while await menu_of(gateway, telegram, 5):
             await asyncio.sleep(0.1)
     for words in (f"/role {OWNER} public", f"/admin suspend {OWNER}"):
@@ -404,7 +404,7 @@ async def test_dead_letters_are_listed_and_replayed(gateway: Any) -> None:
     owner = Person(gateway, OWNER)
     assert "There are none" in shown(await owner.write("/dlq"))
     await gateway.bus._publisher.publish("updates.1", b'{"secret words', {"Nats-Msg-Id": "poison"})
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not await gateway.bus.dead_letters.count():
             await asyncio.sleep(0.02)
     listed = shown(await owner.write("/dlq"))

@@ -82,7 +82,7 @@ async def admin(gateway: Any, method: str, path: str, **more: Any) -> tuple[int,
 
 async def until(gateway: Any, broadcast_id: str, status: str) -> Any:
     """Wait until a broadcast is in a status; return it."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while (found := (await admin(gateway, "GET", f"/{broadcast_id}"))[1])["status"] != status:
             await asyncio.sleep(0.05)
     return found
@@ -121,13 +121,13 @@ async def test_a_broadcast_is_written_tried_and_sent(gateway: Any) -> None:
     assert (await admin(gateway, "POST", f"/{one}/send", json={}))[0] == 202
     assert (await admin(gateway, "POST", f"/{one}/send", json={}))[0] == 202, "twice is once"
     assert (await admin(gateway, "PUT", f"/{one}", json=TEXT))[0] == 409
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while UUID(one) not in senders.campaigns:
             await asyncio.sleep(0.05)
     command = gateway.peers.of(CreateCampaign)[0]
     assert (command.channels, command.scheduled_at) == ((Channel.TELEGRAM,), None)
     await senders.tell(UUID(one), 2, "running")
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while (sending := (await admin(gateway, "GET", f"/{one}"))[1])["recipients"] is None:
             await asyncio.sleep(0.05)
     assert (sending["status"], sending["sent"]) == ("sending", 1)
@@ -152,12 +152,12 @@ async def test_senders_is_away(gateway: Any) -> None:
     assert (await admin(gateway, "POST", f"/{unwanted}/cancel"))[1]["status"] == "cancelled"
     senders = Senders(gateway)
     await senders.answer()
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while UUID(wanted) not in senders.campaigns:
             await asyncio.sleep(0.05)
     assert set(senders.campaigns) == {UUID(wanted)}
     assert (await admin(gateway, "POST", f"/{wanted}/cancel"))[0] == 202
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while senders.campaigns[UUID(wanted)] != "cancelled":
             await asyncio.sleep(0.05)
     senders.refusal = Refusal(422, "Nobody to send to", "nobody belongs to its audience")

@@ -98,7 +98,7 @@ class List:
             )
         if self.slow:
             self.slow -= 1
-            await asyncio.sleep(0.6)
+            await asyncio.sleep(3)
         return self.parts[command.cause]
 
 
@@ -110,7 +110,7 @@ async def upload(gateway: Any, data: Any, headers: dict[str, str]) -> tuple[int,
 async def test_a_file_goes_to_senders_in_parts(gateway: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Bad lines and repeated recipients are told by number, the rest is kept, and a part counts once."""
     monkeypatch.setattr("services.gateway.api.uploads.PART_ENTRIES", 100)
-    monkeypatch.setattr("services.gateway.api.uploads.ANSWER_SECONDS", 0.3)
+    monkeypatch.setattr("services.gateway.api.uploads.ANSWER_SECONDS", 2.0)
     made = List()
     made.slow = 1
     await gateway.peers.answer(GetCampaign, lambda _: CAMPAIGN)

@@ -58,7 +58,7 @@ async def reply_to(gateway: Any, update: dict[str, Any]) -> MessageRequested:
     """Deliver an update and return the reply to it."""
     wanted = ids.derived("reply", update_id_of(BOT_ID, update["update_id"]))
     assert (await gateway.hook(update))[0] == 200
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while (
             reply := {event.id: event for event in gateway.published(MessageRequested)}.get(wanted)
         ) is None:

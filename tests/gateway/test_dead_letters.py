@@ -27,7 +27,7 @@ async def publish(gateway: Any, subject: str, *payloads: bytes, **headers: str) 
 
 async def dead(gateway: Any, lives: Sequence[int]) -> list[DeadLetter]:
     """Wait until the open dead letters are as many as named, and in these lives; return them."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while True:
             letters = [each async for each in gateway.bus.dead_letters.all()]
             if [each.replay for each in letters] == list(lives):

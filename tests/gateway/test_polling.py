@@ -98,7 +98,7 @@ async def test_updates_are_polled_by_one_replica_at_a_time(
             await street.hand_over(Gateway.press(11, DATA))
             await street.hand_over({"update_id": 12, "unheard_of": {}})
             await street.until_logged(10, 11, 12)
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(60):
                 while not (answers := (await street.ask("/calls?method=answerCallbackQuery"))["calls"]):
                     await asyncio.sleep(0.05)
             assert all(each["status"] != 409 for each in await street.polls())
@@ -137,7 +137,7 @@ async def test_a_webhook_in_the_way_is_said(
         async with http.post(f"{telegram.api_url}/bot{token}/setWebhook", json=hook) as response:
             assert response.status == 200
         async with polling(settings):
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(60):
                 while "polling_blocked_by_webhook" not in (said := capsys.readouterr().out):
                     await asyncio.sleep(0.05)
             assert "carillon webhook delete" in said

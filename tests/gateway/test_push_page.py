@@ -298,7 +298,7 @@ async def clicked_and_renewed(browser: Browser, page: str, gateway: Any) -> None
         "navigator.serviceWorker.ready.then(r => r.getNotifications({tag: 'topic'})).then(n => !n.length)",
     )
     await browser.run(worker, "self.dispatchEvent(new ExtendableEvent('pushsubscriptionchange'))")
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while len(gateway.peers.of(AddPushSubscription)) < 2:
             await asyncio.sleep(0.05)
     assert gateway.peers.of(AddPushSubscription)[1].user_id == USER

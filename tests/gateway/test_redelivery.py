@@ -55,7 +55,7 @@ async def test_an_older_command_undoes_no_newer_one(
     """A command that is handled again after a newer one about the same thing changes nothing."""
     assert (await gateway.hook(gateway.message(1, "/start")))[0] == 200
     await gateway.logged(1)
-    await asyncio.wait_for(announced(gateway, 5), 30)
+    await asyncio.wait_for(announced(gateway, 5), 60)
     states = []
     for number, words in ((FIRST, older), (SECOND, newer)):
         assert (await gateway.hook(gateway.message(number, words, user=sender)))[0] == 200

@@ -183,14 +183,14 @@ class World:
         finally:
             await connection.close()
 
-    async def until(self, condition: Callable[[], Awaitable[bool]], seconds: float = 30.0) -> None:
+    async def until(self, condition: Callable[[], Awaitable[bool]], seconds: float = 60.0) -> None:
         """Wait for a condition; fail when it does not come true in time."""
         deadline = time.monotonic() + seconds
         while not await condition():
             assert time.monotonic() < deadline, "did not come true in time"
             await asyncio.sleep(0.1)
 
-    async def ready(self, seconds: float = 30.0) -> None:
+    async def ready(self, seconds: float = 60.0) -> None:
         """Wait until every service is ready."""
 
         async def all_ready() -> bool:

@@ -42,7 +42,7 @@ async def settings(prepared_nats: Nats, fresh_database: Callable[[str], Awaitabl
 @pytest.fixture
 async def bus(prepared_nats: Nats) -> AsyncIterator[Bus]:
     """Open the connection of another service."""
-    async with Bus.open(prepared_nats.url, service="test") as opened, asyncio.timeout(30):
+    async with Bus.open(prepared_nats.url, service="test") as opened, asyncio.timeout(60):
         yield opened
 
 

@@ -47,6 +47,8 @@ EventT = TypeVar("EventT", bound=Event)
 TOKEN = "123456:ABC-def_1234567890"
 SCHEDULE = derived("schedule", "default")
 SLOT = datetime(2026, 3, 1, 12, tzinfo=UTC)
+PATIENCE = 20.0
+"""A machine that stalls must not look like a provider that does."""
 FAST = Limits(bot_per_second=1000, private_chat_per_second=1000, group_per_minute=60_000)
 QUICK = Policy(
     no_effect_seconds=(0.05, 0.05, 0.05), greylist_seconds=(0.1,), down_seconds=0.2, stopped_seconds=0.3
@@ -163,13 +165,21 @@ class House:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
 
+    async def rounds_have_passed(self) -> None:
+        """Let the rounds take whatever is due by now, and stop them."""
+        self.chat(4711)
+        last = self.asked(address={"telegram_chat_id": 4711})
+        await self.handle(last.model_copy(update={"not_before": last.at - timedelta(seconds=1)}))
+        async with self.rounds():
+            await self.until("sent", last.id)
+
     async def deliveries(self, message_id: UUID) -> list[tuple[str, str, str | None]]:
         """Return channel, state and reason of a message's deliveries, in the order of its chain."""
         found = await self.ledger.message(message_id)
         assert found is not None
         return [(row["channel"], row["state"], row["reason"]) for row in found[1]]
 
-    async def until(self, state: str, message_id: UUID, seconds: float = 30.0) -> None:
+    async def until(self, state: str, message_id: UUID, seconds: float = 60.0) -> None:
         """Wait until the last delivery of a message is in a state."""
         async with asyncio.timeout(seconds):
             while (await self.deliveries(message_id))[-1][1] != state:
@@ -228,9 +238,9 @@ async def house(database: Database) -> AsyncIterator[House]:
         telegram = await enter(Telegram.open(rules=Rules(enabled=False)))
         inbox, push = await enter(Inbox.open()), await enter(PushService.open())
         bots = {"default": Bot("default", SecretStr(TOKEN))}
-        server = SmtpServer(inbox.host, inbox.port, tls="none", timeout=1.0)
+        server = SmtpServer(inbox.host, inbox.port, tls="none", timeout=PATIENCE)
         senders: dict[Channel, Sender] = {
-            Channel.TELEGRAM: await enter(TelegramChannel.open(bots, telegram.api_url, seconds=0.5)),
+            Channel.TELEGRAM: await enter(TelegramChannel.open(bots, telegram.api_url, seconds=PATIENCE)),
             Channel.EMAIL: await enter(
                 EmailChannel.open(server, "Carillon <no-reply@carillon.example>", now)
             ),
@@ -239,7 +249,7 @@ async def house(database: Database) -> AsyncIterator[House]:
                     VapidTokens(key, "mailto:ops@carillon.example"),
                     now,
                     services=PushServices(http_hosts=("127.0.0.1",)),
-                    timeout=0.5,
+                    timeout=PATIENCE,
                 )
             ),
         }

@@ -13,6 +13,7 @@ from shared.bus import Refusal
 from shared.events import MessageAmbiguous, MessageSuppressed, State
 from shared.queries import CancelMessage
 
+_DUE = text("UPDATE deliveries SET due_at = now() - interval '1 minute'")
 _SENDING = text("SELECT count(*) FROM deliveries WHERE state = 'sending'")
 
 
@@ -25,12 +26,10 @@ async def cancel(house: Any, message_id: UUID) -> State | None:
 async def test_what_waits_is_not_sent(house: Any) -> None:
     """A waiting message ends as suppressed, told once; cancelling it again says the same."""
     event = house.asked()
-    message_id = await house.handle(
-        event.model_copy(update={"not_before": event.at + timedelta(seconds=0.5)})
-    )
+    message_id = await house.handle(event.model_copy(update={"not_before": event.at + timedelta(minutes=30)}))
     assert [await cancel(house, message_id) for _ in range(2)] == [State.SUPPRESSED] * 2
-    async with house.rounds():
-        await asyncio.sleep(0.7)
+    await house.database.execute(_DUE)
+    await house.rounds_have_passed()
     assert await house.deliveries(message_id) == [("telegram", "suppressed", "cancelled")]
     assert ([each.reason for each in house.of(MessageSuppressed)], house.texts()) == (["cancelled"], [])
 
@@ -46,13 +45,16 @@ async def test_what_is_still_to_come_is_not_sent(house: Any) -> None:
 
 async def test_what_is_under_way_is_not_sent_again(house: Any) -> None:
     """A send cannot be called back; but what comes of it leads to no second attempt, and stays in doubt."""
-    house.telegram.cloud.faults.add("late_success", method="sendMessage", seconds=0.4)
+    house.telegram.cloud.faults.add("late_success", method="sendMessage", seconds=60)
     event = house.asked()
     sending = asyncio.create_task(house.handle(event))
     async with asyncio.timeout(60):
         while await house.database.value(_SENDING) == 0:
             await asyncio.sleep(0.005)
     assert await cancel(house, event.id) is State.PENDING
+    while house.telegram.cloud.faults.in_force:
+        await asyncio.sleep(0.005)
+    house.telegram.cloud.clock.advance(60)
     await sending
     assert await house.deliveries(event.id) == [("telegram", "ambiguous", "cancelled")]
     assert (len(house.texts()), len(house.of(MessageAmbiguous))) == (1, 1)

@@ -26,6 +26,7 @@ from shared.events import Address, Body, Channel, Lane, MessageRequested, PromoR
 from shared.ids import delivery_of
 
 _OVER = text("UPDATE deliveries SET lease_until = now() - interval '1 second' WHERE state = 'sending'")
+_A_MINUTE_LATER = text("UPDATE deliveries SET due_at = due_at - interval '60 seconds'")
 _ROW = text("SELECT * FROM deliveries")
 ALERTS = (Channel.TELEGRAM, Lane.TRANSACTIONAL)
 SENT = Finish(State.SENT, provider_message_id="77")
@@ -213,10 +214,10 @@ async def test_handler_and_rounds_claim_once(database: Database) -> None:
 
 async def test_a_new_delivery_is_held_by_its_handler(database: Database) -> None:
     """The rounds leave alone what a handler works on, and take it up when that has gone silent."""
-    ledger = Ledger(database, lease_seconds=60, hold_seconds=0.3)
+    ledger = Ledger(database, lease_seconds=60, hold_seconds=60)
     delivery_id = await ledger.accept(request())
     assert await ledger.take_due({ALERTS: 10}) == []
-    await asyncio.sleep(0.35)
+    await database.execute(_A_MINUTE_LATER)
     assert await ledger.take_due({(Channel.EMAIL, Lane.TRANSACTIONAL): 10}) == []
     assert await ledger.take_due({ALERTS: 10}) == [(ALERTS, delivery_id)]
     assert await ledger.take_due({ALERTS: 10}) == []
@@ -327,12 +328,12 @@ async def test_no_attempt_is_claimed_during_a_pause(database: Database) -> None:
     assert delivery_id
     delivery = await ledger.load(delivery_id)
     assert delivery
-    await governor.pause_key("chat:default:42", 0.3)
+    await governor.pause_key("chat:default:42", 60)
     keys = ["bot:default", "chat:default:42"]
     assert await ledger.claim(delivery, bot="default", chat_id=42, keys=keys) is None
     assert await ledger.claim(delivery, bot="default", chat_id=42, keys=keys[:1]) == 1
     await ledger.release(delivery, 1)
-    await asyncio.sleep(0.35)
+    await database.execute(text("UPDATE governor SET paused_until = paused_until - interval '60 seconds'"))
     assert await ledger.claim(delivery, bot="default", chat_id=42, keys=keys) == 1
 
 

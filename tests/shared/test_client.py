@@ -64,7 +64,7 @@ async def test_what_is_wrong_is_said_before_it_is_published(prepared_nats: Nats)
             other = await a_message(carillon, **fields, sender="News@b.example")
         name = topology.durable("senders_transactional_email").name
         async with senders.consume(name, on(MessageRequested, keep), attempts=NoAttempts()):
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 while len(published) < 3:
                     await asyncio.sleep(0.02)
     assert sent == {ids.derived("client message", "order-1")}

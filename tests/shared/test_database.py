@@ -130,11 +130,15 @@ async def test_a_failed_statement_gives_no_value_away(
     assert "grace@example.org" not in str(refused.value)
 
 
-async def test_a_cancelled_statement_ends_its_span(database: Database, spans: InMemorySpanExporter) -> None:
+async def test_a_cancelled_statement_ends_its_span(
+    database: Database, postgres_server: AnyPostgres, spans: InMemorySpanExporter
+) -> None:
     """A span that never ends is never seen, in just the trace in which somebody looks for the delay."""
-    with pytest.raises(TimeoutError):
-        async with asyncio.timeout(0.1):
-            await database.value(text("SELECT pg_sleep(20)"))
+    working = asyncio.create_task(database.value(text("SELECT pg_sleep(60) /* cancelled */")))
+    await _running(postgres_server, "cancelled")
+    working.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await working
 
     assert [each.name for each in spans.get_finished_spans()] == ["sql select"]
     assert await database.value(text("SELECT 1")) == 1
@@ -164,15 +168,7 @@ async def test_a_connection_cut_in_mid_statement_is_an_outage(
 ) -> None:
     """A server that stops while it works for us is away, not wrong."""
     working = asyncio.create_task(database.value(text("SELECT pg_sleep(20) /* cut */")))
-    admin = await asyncpg.connect(postgres_server.url)
-    try:
-        while not await admin.fetchval(
-            "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
-            " WHERE query LIKE '%/* cut */%' AND pid <> pg_backend_pid()"
-        ):
-            await asyncio.sleep(0.02)
-    finally:
-        await admin.close()
+    await _running(postgres_server, "cut", end=True)
 
     with pytest.raises(DBAPIError) as cut:
         await working
@@ -282,6 +278,20 @@ async def test_a_role_sees_its_own_database_only(postgres_server: AnyPostgres) -
     await own.close()
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
         await asyncpg.connect(f"{cats.rpartition('/')[0]}/dogs")
+
+
+async def _running(server: AnyPostgres, mark: str, *, end: bool = False) -> None:
+    """Wait until a statement with a mark runs; end its connection if told to."""
+    found = "count(pg_terminate_backend(pid))" if end else "count(*)"
+    admin = await asyncpg.connect(server.url)
+    try:
+        while not await admin.fetchval(
+            f"SELECT {found} FROM pg_stat_activity"  # noqa: S608 - one of two constants
+            " WHERE state = 'active' AND query LIKE $1 AND pid <> pg_backend_pid()", f"%/* {mark} */%"
+        ):  # fmt: skip
+            await asyncio.sleep(0.02)
+    finally:
+        await admin.close()
 
 
 def _text(span: ReadableSpan) -> str:

@@ -27,7 +27,7 @@ async def test_a_cancellation_together_with_the_event_is_not_lost() -> None:
     await asyncio.sleep(0.01)
     event.set()
     running.cancel()
-    await asyncio.wait([running], timeout=1)
+    await asyncio.wait([running], timeout=20)
     assert running.cancelled()
 
 

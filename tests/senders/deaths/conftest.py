@@ -56,7 +56,7 @@ class Street:
         finally:
             await connection.close()
 
-    async def until(self, question: str, wanted: Any, *values: Any, seconds: float = 30.0) -> None:
+    async def until(self, question: str, wanted: Any, *values: Any, seconds: float = 60.0) -> None:
         """Wait until senders' database answers a question so."""
         async with asyncio.timeout(seconds):
             while await self.value(question, *values) != wanted:

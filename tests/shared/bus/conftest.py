@@ -15,6 +15,7 @@ from nats.aio.client import Client
 
 from shared import topology
 from shared.bus import Begun, Bus
+from shared.bus.dead_letters import STREAM as DEAD_LETTERS
 from shared.bus.provisioning import Provisioner
 from shared.events import ButtonClicked
 from tests.servers import AnyNats, open_nats
@@ -109,11 +110,23 @@ def click(number: int = 0, **fields: Any) -> ButtonClicked:
     return ButtonClicked(**(defaults | fields))
 
 
-async def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
+async def until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
     """Wait for a condition; fail when it does not come true in time."""
     async with asyncio.timeout(seconds):
         while not condition():
             await asyncio.sleep(0.01)
+
+
+async def settled(client: Client, durable: str, letters: int = 0) -> None:
+    """Wait until a durable of the presses has nothing left, and so many letters are dead."""
+    stream = client.jetstream()
+    async with asyncio.timeout(60):
+        while True:
+            info = await stream.consumer_info("CLICKS", durable)
+            dead = (await stream.stream_info(DEAD_LETTERS)).state.messages
+            if (info.num_pending, info.num_ack_pending, dead) == (0, 0, letters):
+                return
+            await asyncio.sleep(0.02)
 
 
 def ids(events: list[ButtonClicked]) -> list[UUID]:

@@ -105,16 +105,20 @@ async def test_nobody_there_is_no_answer(bus: Bus) -> None:
 
 async def test_a_slow_answer_holds_up_no_other(bus: Bus) -> None:
     """Answers run side by side."""
+    slow_begins, release = asyncio.Event(), asyncio.Event()
 
     async def count(query: CountClicks) -> PromoClicksList:
         if query.promo_id == "slow":
-            await asyncio.sleep(1)
+            slow_begins.set()
+            await release.wait()
         return COUNTS
 
     async with bus.answer(answering(CountClicks, count)):
-        slow = asyncio.create_task(bus.ask(CountClicks(promo_id="slow")))
-        await asyncio.sleep(0.05)
-        await asyncio.wait_for(bus.ask(CountClicks()), 0.5)
+        slow = asyncio.create_task(bus.ask(CountClicks(promo_id="slow"), timeout=60))
+        await slow_begins.wait()
+        await bus.ask(CountClicks(), timeout=30)
+        assert not slow.done()
+        release.set()
         await slow
 
 

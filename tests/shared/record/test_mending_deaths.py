@@ -74,7 +74,7 @@ async def test_who_is_killed_is_followed_by_another(
 
 async def _rebuilt(url: str, bus: Bus) -> Rebuilt:
     """Rebuild as soon as the database has noticed that whoever did it before is dead."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while True:
             try:
                 return await rebuild(url, bus.streams, handlers.projecting, lose=True)

@@ -151,7 +151,7 @@ async def test_a_rebuild_begins_with_what_is_left_at_one_moment(world: World, pr
         async with keeping.transaction():
             await keeping.execute("LOCK TABLE trimmed.click_annotations IN ACCESS EXCLUSIVE MODE")
             rebuilding = asyncio.create_task(rebuild(url, world.bus.streams, PROJECTING["clicks"]))
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 while not await watching.fetchval(waiting, "trimmed.click_annotations"):
                     await asyncio.sleep(0.02)
             await keeping.execute(
