@@ -7,6 +7,8 @@ PY := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 WORKERS ?= 4
+# Without bytecode every process of the tests would compile all modules anew.
+export PYTHONDONTWRITEBYTECODE :=
 CONTAINERS := $(filter containers,$(STACK))
 # COVERAGE=yes measures every process that the tests start, and adds to what was measured before.
 COVERED := $(if $(COVERAGE),--cov --cov-append --cov-report=)

@@ -4,14 +4,16 @@ import asyncio
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import asyncpg
 import pytest
 
-from deploy.prepare import SERVICES
+from deploy import prepare as preparing
+from deploy.prepare import SERVICES, PrepareSettings
 from devstack.servers import free_port
 from shared import migrations
 from tests.servers import AnyNats, AnyPostgres
@@ -56,24 +58,30 @@ async def environment(nats_server: AnyNats, postgres_server: AnyPostgres) -> dic
     }
 
 
-async def prepare(environment: dict[str, str], *, attempts: int = 1) -> tuple[int, list[str], list[str]]:
-    """Run prepare as a process; return its exit code and the lines of both outputs."""
-    program = f"from deploy import prepare; prepare.ATTEMPTS = {attempts}; raise SystemExit(prepare.main())"
-    ended = await asyncio.to_thread(
-        subprocess.run,
-        [sys.executable, "-W", "error", "-c", program],
-        env={"PATH": os.environ["PATH"], **environment},
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    return ended.returncode, ended.stdout.splitlines(), ended.stderr.splitlines()
+@pytest.fixture
+def prepare(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> Callable[..., Awaitable[tuple[int, list[str], list[str]]]]:
+    """Run prepare as its process does; return its exit code and the lines of both outputs."""
+    monkeypatch.chdir(tmp_path)  # away from somebody's .env
+
+    async def run(environment: dict[str, str], *, attempts: int = 1) -> tuple[int, list[str], list[str]]:
+        with monkeypatch.context() as told:
+            told.setattr(preparing, "ATTEMPTS", attempts)
+            for name in PrepareSettings.model_fields:
+                told.delenv(name.upper(), raising=False)
+            for name, value in environment.items():
+                told.setenv(name, value)
+            capsys.readouterr()
+            code = await asyncio.to_thread(preparing.main)
+            said, complaints = capsys.readouterr()
+        return code, said.splitlines(), complaints.splitlines()
+
+    return run
 
 
 @pytest.mark.slow
-async def test_preparing_twice_is_preparing_once(environment: dict[str, str]) -> None:
+async def test_preparing_twice_is_preparing_once(environment: dict[str, str], prepare: Any) -> None:
     """The second run finds everything there, and says so; every service's tables are as declared."""
     code, _, complaints = await prepare(environment)
     assert (code, complaints) == (0, [])
@@ -104,7 +112,7 @@ async def test_it_runs_as_a_module(environment: dict[str, str]) -> None:
     assert (await asyncio.to_thread(run, "--now"))[0] == 2
 
 
-async def test_a_service_reaches_its_own_database_only(environment: dict[str, str]) -> None:
+async def test_a_service_reaches_its_own_database_only(environment: dict[str, str], prepare: Any) -> None:
     """Law of one database and role per service: clicks cannot even connect to scheduler's."""
     assert (await prepare(environment))[0] == 0
     own = environment["CLICKS_DATABASE_URL"]
@@ -116,7 +124,7 @@ async def test_a_service_reaches_its_own_database_only(environment: dict[str, st
 
 @pytest.mark.slow
 @pytest.mark.parametrize("service", SERVICES)
-async def test_migrations_go_back_and_forth(environment: dict[str, str], service: str) -> None:
+async def test_migrations_go_back_and_forth(environment: dict[str, str], prepare: Any, service: str) -> None:
     """As the service's own role, not as a superuser: down to nothing, up again, and as declared."""
     assert (await prepare(environment))[0] == 0
     url = environment[f"{service.upper()}_DATABASE_URL"]
@@ -152,7 +160,7 @@ def lazy_broker(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[dict
 
 @pytest.mark.parametrize("lazy_broker", [1024 * 1024], indirect=True)
 async def test_a_broker_that_does_not_sync_is_refused(
-    environment: dict[str, str], lazy_broker: dict[str, str]
+    environment: dict[str, str], prepare: Any, lazy_broker: dict[str, str]
 ) -> None:
     """It would lose acknowledged events in a power cut, so only somebody who says so gets it."""
     code, _, complaints = await prepare(environment | lazy_broker, attempts=5)
@@ -167,7 +175,7 @@ async def test_a_broker_that_does_not_sync_is_refused(
 
 @pytest.mark.parametrize("lazy_broker", [1024], indirect=True)
 async def test_a_broker_for_small_messages_is_refused(
-    environment: dict[str, str], lazy_broker: dict[str, str]
+    environment: dict[str, str], prepare: Any, lazy_broker: dict[str, str]
 ) -> None:
     """An event that the broker does not take would be found out too late."""
     code, _, complaints = await prepare(
@@ -177,7 +185,7 @@ async def test_a_broker_for_small_messages_is_refused(
     assert (code, complaints) == (1, ["carillon: the broker's max_payload is 1024; at least 65536 is needed"])
 
 
-async def test_a_broker_that_cannot_be_asked_is_refused(environment: dict[str, str]) -> None:
+async def test_a_broker_that_cannot_be_asked_is_refused(environment: dict[str, str], prepare: Any) -> None:
     """Without its monitoring nobody knows whether it syncs; the line says what to set."""
     del environment["NATS_MONITOR_URL"]
 
@@ -201,7 +209,7 @@ async def test_a_broker_that_cannot_be_asked_is_refused(environment: dict[str, s
     ],
 )
 async def test_what_is_away_is_named(
-    environment: dict[str, str], variable: str, url: str, complaint: str
+    environment: dict[str, str], prepare: Any, variable: str, url: str, complaint: str
 ) -> None:
     """One line with the variable, no traceback, no password."""
     code, _, complaints = await prepare(environment | {variable: url})
@@ -211,7 +219,9 @@ async def test_what_is_away_is_named(
     assert "hidden" not in complaints[0]
 
 
-async def test_a_wrong_password_is_named(environment: dict[str, str], postgres_server: AnyPostgres) -> None:
+async def test_a_wrong_password_is_named(
+    environment: dict[str, str], prepare: Any, postgres_server: AnyPostgres
+) -> None:
     """It is not waited for, and not shown; the administrator's and a service's alike."""
     where = postgres_server.url.rpartition("@")[2]
     refused = "the database refuses this user or password"

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import runpy
 import signal
 import socket
 import subprocess
@@ -18,6 +19,10 @@ from tests.journeys.conftest import World, environment, start, stop
 pytestmark = pytest.mark.timeout(300)
 # One whole stack of a group at a time: several at once would only wait for each other.
 STACKS = pytest.mark.xdist_group("commands")
+DATABASES = {
+    f"{name}_DATABASE_URL": "postgresql://a:b@127.0.0.1:1/c"
+    for name in ("SCHEDULER", "CLICKS", "SENDERS", "GATEWAY")
+}
 
 
 def _run(*arguments: str, folder: Path, **more: str) -> "subprocess.CompletedProcess[str]":
@@ -126,17 +131,35 @@ def test_a_wrong_call_ends_its_process(tmp_path: Path) -> None:
     ],
 )
 def test_a_service_refuses_senseless_settings(
-    service: str, settings: dict[str, str], words: str, tmp_path: Path
+    service: str,
+    settings: dict[str, str],
+    words: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """A service does not start with a senseless setting: one line names it, and never a secret's value."""
-    databases = {
-        f"{name}_DATABASE_URL": "postgresql://a:b@127.0.0.1:1/c"
-        for name in ("SCHEDULER", "CLICKS", "SENDERS", "GATEWAY")
-    }
-    done = _run(f"services.{service}", folder=tmp_path, **(databases | settings))
+    for name in set(os.environ) - set(environment()):
+        monkeypatch.delenv(name)
+    for name, value in (DATABASES | settings).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(tmp_path)
+
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_module(f"services.{service}", run_name="__main__")
+
+    said = capsys.readouterr().err
+    assert ended.value.code == 2
+    assert words in said
+    assert "nonsense-secret" not in said
+    assert len(said.strip().splitlines()) == 1
+
+
+def test_a_service_with_senseless_settings_ends_its_process(tmp_path: Path) -> None:
+    """As a process it says its one line on stderr, without a traceback or a secret, and exits with 2."""
+    done = _run("services.clicks", folder=tmp_path, **DATABASES, NATS_URL="nonsense-secret")
     assert done.returncode == 2
-    assert words in done.stderr
-    assert "Traceback" not in done.stderr
+    assert "NATS_URL" in done.stderr
     assert "nonsense-secret" not in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
 

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.fuzzing import failures_of
 from tests.journeys.conftest import start, stop
 
 
@@ -13,6 +12,8 @@ from tests.journeys.conftest import start, stop
 @pytest.mark.timeout(1500)
 async def test_the_api_keeps_to_its_document(tmp_path: Path) -> None:
     """Every answer of every service is one that the document tells of, and none is 500."""
+    from tests.fuzzing import failures_of  # noqa: PLC0415 - importing Schemathesis takes seconds
+
     running = start(tmp_path / "stack", API_PER_SECOND="0")
     try:
         url, key = running.system.gateway_url, running.system.owner_key

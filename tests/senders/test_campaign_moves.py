@@ -67,7 +67,7 @@ async def move(house: Any, word: str, campaign_id: UUID) -> CampaignView:
 
 async def until(house: Any, campaign_id: UUID, **wanted: Any) -> CampaignView:
     """Wait until a campaign is so."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(120):
         while True:
             found = await view(house, campaign_id)
             if all(getattr(found, name) == value for name, value in wanted.items()):
@@ -77,7 +77,7 @@ async def until(house: Any, campaign_id: UUID, **wanted: Any) -> CampaignView:
 
 async def told(house: Any, status: str) -> CampaignChanged:
     """Wait until a status is told."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(120):
         while not (events := [each for each in house.of(CampaignChanged) if each.status == status]):
             await asyncio.sleep(0.05)
     return events[-1]
@@ -87,7 +87,7 @@ async def last_told(house: Any, found: CampaignView) -> None:
     """Wait until what was told last of a campaign is what it has come to."""
     states = ("intended", "sent", "failed", "suppressed", "ambiguous")
     wanted = [getattr(found, state) for state in states]
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(120):
         while [getattr(house.of(CampaignChanged)[-1], state) for state in states] != wanted:
             await asyncio.sleep(0.05)
 
@@ -113,13 +113,13 @@ async def test_pause_holds_and_resume_goes_on(house: Any) -> None:
     await house.campaigns.add(command)
     sent = house.telegram.cloud.records.sent
     async with house.rounds():
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(120):
             while sent.total < 2:
                 await asyncio.sleep(0.02)
         for _ in range(2):
             assert (await move(house, "pause", command.campaign_id)).status == "paused"
         await asyncio.gather(*stream.tasks)
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(120):
             while await house.database.value(_HELD) + sent.total < 25:
                 await asyncio.sleep(0.05)
         held = sent.total
@@ -144,7 +144,7 @@ async def test_cancel_ends_what_is_unsent(house: Any) -> None:
     stream, command = on_a_stream(house, Limits(bot_per_second=5)), campaign(house, 120)
     await house.campaigns.add(command)
     async with house.rounds():
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(120):
             while house.telegram.cloud.records.sent.total < 2:
                 await asyncio.sleep(0.02)
         for _ in range(2):
@@ -154,7 +154,7 @@ async def test_cancel_ends_what_is_unsent(house: Any) -> None:
         found = await until(house, command.campaign_id, pending=0)
         sent = house.telegram.cloud.records.sent.total
         accepted = await house.database.value(text("SELECT count(*) FROM messages"))
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(120):
             while len({each.message_id for each in house.of(MessageSuppressed)}) < accepted - sent:
                 await asyncio.sleep(0.05)
         await last_told(house, found)

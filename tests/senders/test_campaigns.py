@@ -68,7 +68,7 @@ def on_a_stream(house: Any, limits: Limits | None = None) -> Stream:
 
 async def done(house: Any, campaign_id: Any) -> Any:
     """Wait until a campaign is done, and return its view."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(180):
         while (view := await api.get_campaign(GetCampaign(campaign_id=campaign_id), house.campaigns)).pending:
             await asyncio.sleep(0.05)
         while not any(event.status == "done" for event in house.of(CampaignChanged)):

@@ -18,6 +18,11 @@ from services.senders.domain.sending import EmailContent, EmailTarget, Outgoing,
 from shared.events import Lane, PushSubscription
 from shared.push import PushServices
 
+PATIENCE = 20.0
+"""A machine that stalls must not look like a provider that does."""
+HASTE = 2.0
+"""How long a provider that does stall is waited for."""
+LOCAL = PushServices(http_hosts=("127.0.0.1",))
 SENDER = "Carillon <no-reply@carillon.example>"
 
 
@@ -63,12 +68,23 @@ async def inbox() -> AsyncIterator[Inbox]:
 
 @pytest.fixture
 async def email(inbox: Inbox) -> AsyncIterator[EmailChannel]:
-    """Open the e-mail channel to the inbox, with little patience."""
-    server = SmtpServer(
-        inbox.host, inbox.port, tls="none", username="carillon", password="s3cret", timeout=0.5
-    )
-    async with EmailChannel.open(server, SENDER, now) as channel:
+    """Open the e-mail channel to the inbox."""
+    async with EmailChannel.open(smtp_server(inbox, PATIENCE), SENDER, now) as channel:
         yield channel
+
+
+@pytest.fixture
+async def hasty_email(inbox: Inbox) -> AsyncIterator[EmailChannel]:
+    """Open the e-mail channel to the inbox, with little patience."""
+    async with EmailChannel.open(smtp_server(inbox, HASTE), SENDER, now) as channel:
+        yield channel
+
+
+def smtp_server(inbox: Inbox, seconds: float) -> SmtpServer:
+    """Return how the inbox is reached, and how long it is waited for."""
+    return SmtpServer(
+        inbox.host, inbox.port, tls="none", username="carillon", password="s3cret", timeout=seconds
+    )
 
 
 @pytest.fixture
@@ -87,10 +103,15 @@ def tokens() -> VapidTokens:
 
 @pytest.fixture
 async def push(tokens: VapidTokens) -> AsyncIterator[PushChannel]:
+    """Open the push channel."""
+    async with PushChannel.open(tokens, now, services=LOCAL, timeout=PATIENCE) as channel:
+        yield channel
+
+
+@pytest.fixture
+async def hasty_push(tokens: VapidTokens) -> AsyncIterator[PushChannel]:
     """Open the push channel, with little patience."""
-    async with PushChannel.open(
-        tokens, now, services=PushServices(http_hosts=("127.0.0.1",)), timeout=0.5
-    ) as channel:
+    async with PushChannel.open(tokens, now, services=LOCAL, timeout=HASTE) as channel:
         yield channel
 
 

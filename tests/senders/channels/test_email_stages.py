@@ -12,6 +12,7 @@ from devstack.smtp.faults import SmtpFault
 from services.senders.channels.email import EmailChannel
 from services.senders.channels.smtp import SmtpServer
 from services.senders.domain.sending import Ambiguous, Answer, Later, Outgoing, Refused, Sent, Stopped
+from tests.senders.channels.conftest import PATIENCE
 
 Letters = Callable[..., Outgoing]
 SENDER = "Carillon <no-reply@carillon.example>"
@@ -93,12 +94,12 @@ async def test_a_lost_connection_is_ambiguous_after_the_end_of_data_only(
     ],
 )
 async def test_silence_is_ambiguous_after_the_end_of_data_only(
-    email: EmailChannel, inbox: Inbox, letter: Letters, stage: str, answer: Answer
+    hasty_email: EmailChannel, inbox: Inbox, letter: Letters, stage: str, answer: Answer
 ) -> None:
     """A server that says nothing in time is waited for no longer, and its late reply misleads nobody."""
-    inbox.postbox.faults.add(SmtpFault.model_validate({"stage": stage, "kind": "slow", "seconds": 1.0}))
-    assert await email.send(letter()) == answer
-    assert isinstance(await email.send(letter()), Sent)
+    inbox.postbox.faults.add(SmtpFault.model_validate({"stage": stage, "kind": "slow", "seconds": 4.0}))
+    assert await hasty_email.send(letter()) == answer
+    assert isinstance(await hasty_email.send(letter()), Sent)
 
 
 @asynccontextmanager
@@ -119,7 +120,7 @@ async def taking_data(
 
     async with await asyncio.start_server(converse, "127.0.0.1", 0) as server:
         host, port = server.sockets[0].getsockname()
-        address = SmtpServer(host, port, tls="none", timeout=5)
+        address = SmtpServer(host, port, tls="none", timeout=PATIENCE)
         async with EmailChannel.open(address, SENDER, now) as channel:
             yield channel
             await over.wait()
@@ -165,7 +166,7 @@ async def test_a_cancelled_attempt_leaves_no_half_open_connection(
     email: EmailChannel, inbox: Inbox, letter: Letters
 ) -> None:
     """A task cancelled in the middle takes its connection with it; the next letter is not confused."""
-    inbox.postbox.faults.add(SmtpFault(stage="rcpt", kind="slow", seconds=0.3))
+    inbox.postbox.faults.add(SmtpFault(stage="rcpt", kind="slow", seconds=30))
     task = asyncio.create_task(email.send(letter()))
     while not inbox.postbox.faults.happened:
         await asyncio.sleep(0.01)
