@@ -4,13 +4,14 @@ import asyncio
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import cache
 
 from aiohttp import web
 
 from services.gateway.api.access import admitted
 from services.gateway.api.asking import Call, Door, answer, asked_in, named_in, said_in
 from services.gateway.api.boundary import boundary
-from services.gateway.api.browsing import add_documents
+from services.gateway.api.browsing import Documents, add_documents
 from services.gateway.api.front import IDLE_SECONDS, Front
 from services.gateway.api.headers import add_options, finishing
 from services.gateway.api.leaving import Leaving
@@ -56,11 +57,17 @@ def application(door: Door, webhook: Webhook, redirects: Redirects, leaving: Lea
         if route.method == "GET":
             app.router.add_route("HEAD", PREFIX + route.path, guarded)
     add_options(app, ROUTES, door.origins)
-    add_documents(app, ROUTES)
+    add_documents(app, _documents())
     if door.pushing is not None:
         add_pages(app, door.pushing, door.bus, door.now)
     _add_operators_doors(app, door.service)
     return app
+
+
+@cache
+def _documents() -> Documents:
+    """Return the documents of the API, which are the same however often it is put together."""
+    return Documents.of(ROUTES)
 
 
 @asynccontextmanager
