@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -16,11 +15,9 @@ from nats.aio.client import Client
 from shared import topology
 from shared.bus import Begun, Bus
 from shared.bus.dead_letters import STREAM as DEAD_LETTERS
-from shared.bus.provisioning import Provisioner
 from shared.events import ButtonClicked
-from tests.servers import AnyNats, open_nats
+from tests.servers import AnyNats
 
-ACK_WAIT = 2.0
 RETRIES = (0.05, 0.1)
 
 
@@ -62,12 +59,9 @@ class MemoryAttempts:
 
 
 @pytest.fixture
-async def broker(tmp_path: Path) -> AsyncIterator[AnyNats]:
+def broker(prepared_nats: AnyNats) -> AnyNats:
     """A nats-server of its own, with the whole topology and a short ack wait."""
-    async with open_nats(tmp_path / "nats") as server:
-        async with Provisioner.open(server.url, ack_wait_seconds=ACK_WAIT) as provisioner:
-            await provisioner.apply()
-        yield server
+    return prepared_nats
 
 
 @pytest.fixture

@@ -12,8 +12,9 @@ from shared.bus import Bus, Receipt, RetryLater, on, on_batch
 from shared.bus.provisioning import Provisioner
 from shared.database import is_unavailable
 from shared.events import ButtonClicked, ClickAnnotated, Event
+from tests.conftest import ACK_WAIT_SECONDS
 from tests.servers import AnyNats
-from tests.shared.bus.conftest import ACK_WAIT, RETRIES, MemoryAttempts, click, ids, narrowed, settled, until
+from tests.shared.bus.conftest import RETRIES, MemoryAttempts, click, ids, narrowed, settled, until
 
 DURABLE = "senders_presses"
 BATCHES = "clicks_presses"
@@ -170,11 +171,11 @@ async def test_a_handler_longer_than_the_ack_wait_is_not_repeated(bus: Bus, atte
     async def handle(_event: ButtonClicked, _: Receipt) -> None:
         nonlocal starts
         starts += 1
-        await asyncio.sleep(ACK_WAIT * 1.6)
+        await asyncio.sleep(ACK_WAIT_SECONDS * 1.6)
 
     await bus.publish(click())
     async with bus.consume(DURABLE, on(ButtonClicked, handle), attempts=attempts):
-        await asyncio.sleep(ACK_WAIT * 2)
+        await asyncio.sleep(ACK_WAIT_SECONDS * 2)
     assert starts == 1
 
 
