@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Protocol, cast
 
-from services.gateway.api.plain import Head, read_head
+from services.gateway.api.plain import Head, is_begun, read_head
 from services.gateway.domain.bots import DoorBot
 
 IDLE_SECONDS = 75.0
@@ -102,19 +102,23 @@ class Connection(asyncio.Protocol):
     # --- requests ---------------------------------------------------------------------------------------
 
     def _go_on(self) -> None:
-        """Answer the next request, when it is here."""
+        """Answer the next request when it is here, and only else let more come."""
         if self._is_full or self._transport.is_closing():
             return
-        if self._is_held:
+        if self._unread:
+            self._read()
+        if self._is_held and self._answering is None:
             self._is_held = False
             self._transport.resume_reading()
-        if not self._unread:
-            return
+
+    def _read(self) -> None:
+        """Begin with the request that is here, if it is here to its end, or hand it over."""
         if self._begun is None:
             head = read_head(self._unread, self._front.largest)
             bot = self._front.taking.admits(head, self._peer) if head is not None else None
             if head is None or bot is None:
-                self._hand_over()
+                if not is_begun(self._unread):
+                    self._hand_over()
                 return
             self._begun = bot, head
         bot, head = self._begun

@@ -7,10 +7,13 @@ refused here.
 import re
 from dataclasses import dataclass
 
+MOST_BEGUN = 8192
+"""Bytes of a head after which no more of it are waited for."""
 _HEAD = re.compile(
     rb"POST /telegram/([A-Za-z0-9_-]{1,64})/webhook HTTP/1\.1\r\n"
     rb"((?:[A-Za-z0-9-]{1,64}:[\t\x20-\x7e]{0,4096}\r\n){1,64})\r\n"
 )
+_START = b"POST /telegram/"
 _LENGTH = re.compile(rb"[0-9]{1,9}")
 _JSON = re.compile(rb"application/json(?:; ?charset=utf-8)?", re.IGNORECASE)
 _FOREIGN = frozenset({
@@ -32,6 +35,11 @@ class Head:
     def trace(self) -> dict[str, str]:
         """Return the headers that carry a trace."""
         return {name.decode(): self.headers[name].decode() for name in _TRACE if name in self.headers}
+
+
+def is_begun(data: bytes | bytearray) -> bool:
+    """Say whether data is the beginning of a head that may turn out to be plain when it is whole."""
+    return len(data) < MOST_BEGUN and data.startswith(_START[: len(data)]) and b"\r\n\r\n" not in data
 
 
 def read_head(data: bytes | bytearray, largest: int) -> Head | None:
