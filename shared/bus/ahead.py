@@ -5,6 +5,7 @@ more is asked for only as messages are taken.
 """
 
 import asyncio
+from collections import deque
 from typing import Self
 
 import nats.errors
@@ -36,7 +37,8 @@ class Ahead:
         self._bytes = max(BYTES, client.max_payload + HEADROOM)
         self._unasked = wanted
         self._asked = 0
-        self._come: asyncio.Queue[Arrived | Msg] = asyncio.Queue()
+        self._come: deque[Arrived | Msg] = deque()
+        self._there = asyncio.Event()
         self._delivering = client.delivering(self._inbox, self._arrived, self._told)
 
     async def __aenter__(self) -> Self:
@@ -51,7 +53,7 @@ class Ahead:
 
     async def next(self, *, seconds: float) -> Arrived | None:
         """Return the next message; None when none comes in time, or the broker says that none will."""
-        while come := await self._next(seconds):
+        while come := self._come.popleft() if self._come else await self._wait(seconds):
             if isinstance(come, Arrived):
                 self._asked -= 1
                 if self._wants():
@@ -64,14 +66,14 @@ class Ahead:
             await self._ask()
         return None
 
-    async def _next(self, seconds: float) -> Arrived | Msg | None:
-        if not self._come.empty():
-            return self._come.get_nowait()
+    async def _wait(self, seconds: float) -> Arrived | Msg | None:
+        self._there.clear()
         try:
             async with asyncio.timeout(seconds):
-                return await self._come.get()
+                await self._there.wait()
         except TimeoutError:
             return None
+        return self._come.popleft()
 
     def _wants(self) -> bool:
         return self._unasked > 0 and self._asked <= (REQUESTS - 1) * AT_ONCE
@@ -90,10 +92,12 @@ class Ahead:
             self._unasked, self._asked = self._unasked - batch, self._asked + batch
 
     def _arrived(self, arrived: Arrived) -> None:
-        self._come.put_nowait(arrived)
+        self._come.append(arrived)
+        self._there.set()
 
     async def _told(self, message: Msg) -> None:
-        self._come.put_nowait(message)
+        self._come.append(message)
+        self._there.set()
 
 
 def _left_by_size(status: Msg) -> int | None:

@@ -94,9 +94,9 @@ class Consumption:
             await asyncio.sleep(self._consumer.ack_wait_seconds / 3)
             await self._holding.renew()
 
-    def _is_late(self, arrived: Arrived) -> bool:
-        """Say whether a message is not to be started any more."""
-        return self._stopping or self._away or self._holding.is_stale(arrived)
+    def _is_late(self, *arrived: Arrived) -> bool:
+        """Say whether one of these is not to be started any more."""
+        return self._stopping or self._away or self._holding.is_stale(*arrived)
 
     async def _returned(self, arrived: Arrived) -> bool:
         """Hand a message back that is not to be started now; say whether it was."""
@@ -133,7 +133,7 @@ class Consumption:
             await self._gather()
             while not self._fresh.empty() and len(batch) < self._durable.batch:
                 batch.append(self._fresh.get_nowait())
-            if any(self._is_late(each) for each in batch):
+            if self._is_late(*batch):
                 batch = [each for each in batch if not await self._returned(each)]
             await self._handle_batch(batch)
 

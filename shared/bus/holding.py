@@ -36,10 +36,10 @@ class Holding:
         now = time.monotonic()
         self._held.update((reply, now) for reply in held if reply in self._held)
 
-    def is_stale(self, arrived: Arrived) -> bool:
-        """Say whether somebody else may have the message by now: this process stood still for too long."""
-        renewed = self._held.get(arrived.reply, 0.0)
-        return time.monotonic() - renewed > self._ack_wait_seconds
+    def is_stale(self, *arrived: Arrived) -> bool:
+        """Say whether somebody else may have one of them by now: this process stood still for too long."""
+        oldest = min(self._held.get(each.reply, 0.0) for each in arrived)
+        return time.monotonic() - oldest > self._ack_wait_seconds
 
     async def done(self, *arrived: Arrived) -> None:
         """Ack messages and let them go."""
