@@ -29,10 +29,10 @@ HOW = (
     "process computes per press."
 )
 WHY = (
-    "Of what the gateway computes per press about two fifths are HTTP (aiohttp, uvloop, the kernel), a fifth "
-    "is reading the update and making the event, a sixth is publishing it, and over a fifth is what a bot "
-    "that only stores the press does not do: reading it back from the stream and keeping update log and "
-    "users. The broker computes another 60 to 120 µs per press, and more the smaller the batches are: for a "
+    "Of what the gateway computes per press about a third is taking the request and answering it, a sixth "
+    "is reading the update and making the event, a fifth is publishing it, and a fifth is what a bot that "
+    "only stores the press does not do: reading it back from the stream and keeping update log and users. "
+    "The broker computes more than half as much again, and more the smaller the batches are: for a "
     "stream of one replica it stages each atomic batch in files of its own, which takes it 3 to 4 ms however "
     "small the batch is. With two cores, broker, PostgreSQL and the load share what the gateway leaves; "
     "where other programs run too, the comparison is one of everything that a press costs, and the bare "

@@ -8,7 +8,8 @@ again under the same id, and `duplicate` counts as success.
 import asyncio
 from collections import defaultdict, deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from uuid import uuid4
 
 import nats.errors
@@ -19,7 +20,9 @@ from shared.bus.errors import BusUnavailable, TooLarge
 
 BATCH_EVENTS = 500
 BATCH_BYTES = 4 * 1024 * 1024
-IN_FLIGHT = 4
+IN_FLIGHT = 2
+"""Commits of a stream at a time: one is made ready while the broker syncs the last. More of them are smaller,
+and each costs the broker the same."""
 ONE_BY_ONE = 12
 """So many events are no batch: the broker stages one in files of its own, which costs a dozen syncs."""
 ACK_SECONDS = 5.0
@@ -56,12 +59,20 @@ class Waiting:
         self.refuse(BusUnavailable(f"not confirmed within {seconds:g} s"))
 
 
+@dataclass
+class Queue:
+    """What waits for one stream, and how many commits of it are under way: streams wait for nobody else."""
+
+    waiting: deque[Waiting] = field(default_factory=deque)
+    in_flight: int = 0
+
+
 class Publisher:
     """Publishes messages over one connection, in as few commits as the traffic allows."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
-        self._queues: defaultdict[str, deque[Waiting]] = defaultdict(deque)
+        self._queues: defaultdict[str, Queue] = defaultdict(Queue)
         self._commits: set[asyncio.Task[None]] = set()
         self._woken = False
 
@@ -78,7 +89,7 @@ class Publisher:
             raise TooLarge(f"an event of {len(payload)} bytes; at most {limit} fit")
         loop = asyncio.get_running_loop()
         waiting = Waiting(subject, payload, headers, loop.create_future())
-        self._queues[_stream_of(subject)].append(waiting)
+        self._queues[_stream_of(subject)].waiting.append(waiting)
         if not self._woken:
             # In the loop's next turn: what is published in this one goes into the same batch.
             self._woken = True
@@ -102,12 +113,14 @@ class Publisher:
 
     def _commit_more(self) -> None:
         for queue in self._queues.values():
-            while queue and len(self._commits) < IN_FLIGHT:
-                commit = asyncio.create_task(self._commit(_take(queue)))
+            while queue.waiting and queue.in_flight < IN_FLIGHT:
+                queue.in_flight += 1
+                commit = asyncio.create_task(self._commit(_take(queue.waiting)))
                 self._commits.add(commit)
-                commit.add_done_callback(self._committed)
+                commit.add_done_callback(partial(self._committed, queue))
 
-    def _committed(self, commit: asyncio.Task[None]) -> None:
+    def _committed(self, queue: Queue, commit: asyncio.Task[None]) -> None:
+        queue.in_flight -= 1
         self._commits.discard(commit)
         self._commit_more()
 

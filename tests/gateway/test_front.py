@@ -174,10 +174,10 @@ async def test_answers_are_those_of_aiohttp(street: Street, asked: list[bytes], 
 async def test_plain_requests_are_answered_by_the_front(street: Street) -> None:
     """Requests of Telegram's, cut up anywhere, never get to aiohttp."""
     text = request(b'{"a": 1}', SECRET)
-    for cut in range(1, len(text)):
+    for cut in range(1, len(text), 5):
         await street.ask(street.port, text[:cut], text[cut:] + END)
 
-    assert street.echo.answered == [b'{"a": 1}'] * (len(text) - 1)
+    assert street.echo.answered == [b'{"a": 1}'] * len(range(1, len(text), 5))
 
 
 @pytest.mark.parametrize("start", [b"GET /", b"POST /other", b"POST /telegram/" + b"x" * 9000])
@@ -199,7 +199,8 @@ def test_what_is_read_in_two_ways_is_not_plain() -> None:
     assert read_head(request(b"abc"), 2) is None
     for line in (b"Content-Length: 3", b"content-length: 4", b"Transfer-Encoding: chunked", b" folded",
                  b"X: a\nContent-Length: 9", b"X: a\rY: b", b"Content-Length : 3",
-                 b"Connection: close", b"Connection: Upgrade", b"Upgrade: websocket", b"Content-Encoding: gzip"):  # fmt: skip
+                 b"Connection: close", b"Connection: Upgrade", b"Upgrade: websocket",
+                 b"Content-Encoding: gzip"):  # fmt: skip
         assert read_head(request(b"abc", line), 3) is None, line
     for size in (b"+3", b"3 3", b"0x3", b"", b"-1", b"3,3"):
         assert read_head(request(b"abc").replace(b"Length: 3", b"Length: " + size), 3) is None, size
@@ -263,7 +264,7 @@ async def test_an_idle_connection_is_ended(street: Street, monkeypatch: pytest.M
 async def test_who_does_not_read_answers_gets_no_more_of_them(street: Street) -> None:
     """Answers that nobody reads do not fill the memory: the next request waits, and is answered then."""
     reader, writer = await asyncio.open_connection("127.0.0.1", street.port, limit=1024)
-    asked = 20_000
+    asked = 8_000
     text = request(b"x" * LARGEST, b"X-Long: " + b"y" * 2000)
     sending = asyncio.create_task(send(writer, text * asked))
     before = -1

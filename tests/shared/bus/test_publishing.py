@@ -9,6 +9,7 @@ from nats.aio.client import Client
 from shared import topology
 from shared.bus import Bus, BusUnavailable, TooLarge
 from shared.bus.provisioning import Provisioner
+from shared.events import ButtonClicked
 from tests.servers import AnyNats
 from tests.shared.bus.conftest import click
 
@@ -62,6 +63,28 @@ async def test_the_same_event_many_times_at_once_is_stored_once(bus: Bus, client
     event = click()
     await asyncio.gather(*(bus.publish(event) for _ in range(100)))
     assert await _count(client) == 1
+
+
+class Nowhere(ButtonClicked):
+    """A press on a subject that no stream takes: it is published again until its time is over."""
+
+    def subject(self) -> str:
+        """Return a subject of no stream."""
+        return "nowhere.pressed"
+
+
+async def test_a_stream_waits_for_no_other(bus: Bus, client: Client) -> None:
+    """What one stream does not take holds up nothing that another one would."""
+    lost = []
+    for number in range(8):
+        stuck = Nowhere.model_validate(click(number).model_dump())
+        lost.append(asyncio.create_task(bus.publish(stuck, seconds=30)))
+        await asyncio.sleep(0.01)
+    await bus.publish(click(), seconds=10)
+    assert await _count(client) == 1
+    assert not any(task.done() for task in lost)
+    for task in lost:
+        task.cancel()
 
 
 async def test_too_large_is_refused_before_the_broker_hangs_up(bus: Bus, client: Client) -> None:
