@@ -199,7 +199,7 @@ class ScheduleChanged(Value):
 class StartSchedule(Query[ScheduleChanged]):
     """Activate a schedule (the default one when no id is given) and post its first promo at once.
 
-    `asked_at` is when it was asked for: whatever was asked for later stays.
+    `asked_at` is when it was asked for, now unless it is told: whatever was asked for later stays.
     """
 
     service = "scheduler"

@@ -16,6 +16,7 @@ from shared.record.ages import AgeSettings
 from shared.settings import check_url, integers
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+_MAPPED_BITS = 96
 _ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:\d{1,5})?", re.ASCII)
 
 
@@ -24,11 +25,20 @@ def networks(value: object) -> object:
     if not isinstance(value, str):
         return value
     try:
-        return tuple(ipaddress.ip_network(part.strip()) for part in value.split(",") if part.strip())
+        return tuple(_network(part.strip()) for part in value.split(",") if part.strip())
     except ValueError:
         raise ValueError(
             "expected networks separated by commas, such as 149.154.160.0/20,2001:db8::/32"
         ) from None
+
+
+def _network(said: str) -> Network:
+    """Read a network; IPv4 that is written within IPv6 is IPv4, as addresses of clients are."""
+    network = ipaddress.ip_network(said)
+    mapped = getattr(network.network_address, "ipv4_mapped", None)
+    if mapped is None or network.prefixlen < _MAPPED_BITS:
+        return network
+    return ipaddress.IPv4Network((mapped, network.prefixlen - _MAPPED_BITS))
 
 
 def origins(value: object) -> object:

@@ -20,12 +20,13 @@ def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 def test_values(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Networks are of either family, owners a JSON array, and nobody is repeated."""
-    monkeypatch.setenv("TELEGRAM_IP_ALLOWLIST", "149.154.160.0/20, 2001:db8::/32,127.0.0.1")
+    """Networks are of either family, IPv4 in IPv6 is IPv4; owners are a JSON array, nobody is repeated."""
+    given = "149.154.160.0/20, 2001:db8::/32,127.0.0.1,::ffff:91.108.4.0/118,::/0"
+    monkeypatch.setenv("TELEGRAM_IP_ALLOWLIST", given)
     monkeypatch.setenv("OWNER_TELEGRAM_IDS", "[7, 8, 7]")
     settings = load(GatewaySettings)
     assert [str(each) for each in settings.telegram_ip_allowlist] == [
-        "149.154.160.0/20", "2001:db8::/32", "127.0.0.1/32",
+        "149.154.160.0/20", "2001:db8::/32", "127.0.0.1/32", "91.108.4.0/22", "::/0",
     ]  # fmt: skip
     assert (settings.owner_telegram_ids, settings.trusted_proxies) == ((7, 8), ())
 

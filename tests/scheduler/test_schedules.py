@@ -199,8 +199,12 @@ async def test_a_command_that_comes_late_undoes_nothing_newer(settled: Schedules
     assert await ask(settled.start, older) == (False, False)
     assert await ask(settled.start, newer) == (True, True)
     assert await ask(settled.stop, older) == (False, True)
-    # Who does not say when it was asked for means now.
+    # Who does not say when it was asked for means now, and is as new.
     assert await ask(settled.stop, None) == (True, False)
+    assert await ask(settled.start, newer) == (False, False)
+    # A clock that is ahead stands in nobody's way.
+    assert await ask(settled.start, now + HOUR) == (True, True)
+    assert await ask(settled.stop, now) == (True, False)
 
 
 async def test_commands_wake_the_clock_and_unknown_schedules_are_refused(settled: Schedules) -> None:

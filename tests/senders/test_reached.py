@@ -7,7 +7,8 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import text
 
-from services.senders.domain.policy import Finish
+from services.senders.domain.limits import Limits
+from services.senders.domain.policy import Again, Finish
 from services.senders.domain.requests import Request
 from shared.events import Address, Channel, Lane, MessageRequested, State, campaign_item_id
 from shared.ids import delivery_of, user_of_telegram
@@ -16,6 +17,12 @@ from tests.senders.conftest import asked
 from tests.senders.test_campaign_lists import draft
 
 ANN = 42
+BLOCKED = text("""
+    SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()""")
+DUE_IN = text(
+    "SELECT CAST(extract(epoch FROM due_at - now()) AS float8) FROM deliveries WHERE message_id = :id"
+)
+TAKE = text("INSERT INTO campaign_reached (key, delivery_id) VALUES (:key, :id)")
 PLACES = text("SELECT count(*) FROM campaign_reached")
 
 
@@ -164,13 +171,124 @@ async def test_an_attempt_after_another_keeps_its_place(house: Any, campaign_id:
     assert len(house.texts()) == 1
 
 
-async def test_forgetting_takes_the_places_too(house: Any, campaign_id: UUID) -> None:
-    """What stands for a forgotten person's address is not kept."""
-    user_id = await house.recipient(telegram_chat_id=ANN)
-    await house.handle(item(campaign_id, 0, user_id=user_id))
-    assert await house.database.value(PLACES) == 1
-    await house.recipients.forget(ForgetRecipient(cause=uuid4(), user_id=user_id), uuid4())
+async def test_forgetting_takes_the_places_when_the_campaign_has_ended(house: Any, campaign_id: UUID) -> None:
+    """What stands for a forgotten person's address stays while others may have it, and then goes."""
+    ann, ben = [await house.recipient(telegram_chat_id=ANN) for _ in range(2)]
+    await house.handle(item(campaign_id, 0, user_id=ann))
+    await house.recipients.forget(ForgetRecipient(cause=uuid4(), user_id=ann), uuid4())
+    await house.recipients.strip_late(uuid4())
+    await house.handle(item(campaign_id, 1, user_id=ben))
+    assert (len(house.texts(ANN)), await house.database.value(PLACES)) == (1, 1)
+    await house.database.execute(text("UPDATE campaigns SET status = 'done'"))
+    await house.recipients.strip_late(uuid4())
     assert await house.database.value(PLACES) == 0
+
+
+async def test_one_failure_is_stepped_into_once(house: Any, campaign_id: UUID) -> None:
+    """Where one entry was never shown, many that look at once send one: the slower drive nobody out."""
+    for chat in range(1000, 1008):
+        house.chat(chat)
+        named = Address(telegram_chat_id=chat)
+        entries = [item(campaign_id, 100 * chat + at, address=named) for at in range(12)]
+        first = await house.ledger.load(await house.ledger.accept(Request.of_message(entries[0])))
+        place = await _place(house, first)
+        assert await house.ledger.claim(first, bot="default", chat_id=chat, place=place) == 1
+        await house.ledger.finish(first, 1, Finish(State.FAILED, "unreachable"))
+        await asyncio.gather(*(house.ledger.accept(Request.of_message(each)) for each in entries[1:]))
+        desks = [house.replica() for _ in range(3)]
+
+        async def go(desk: Any, entry: MessageRequested) -> None:
+            for _ in range(3):
+                await desk.send(delivery_of(entry.id, Channel.TELEGRAM))
+
+        await asyncio.gather(*(go(desks[at % 3], each) for at, each in enumerate(entries[1:])))
+        assert len(house.texts(chat)) == 1
+
+
+async def test_a_place_is_taken_over_only_from_whom_was_looked_at(house: Any, campaign_id: UUID) -> None:
+    """Who saw that one entry failed does not drive out another that has stepped into its place since."""
+    entries = [item(campaign_id, at) for at in range(3)]
+    failed, slow, fast = [
+        await house.ledger.load(await house.ledger.accept(Request.of_message(each))) for each in entries
+    ]
+    at = {"bot": "default", "chat_id": ANN, "place": await _place(house, failed)}
+    assert await house.ledger.claim(failed, **at) == 1
+    await house.ledger.finish(failed, 1, Finish(State.FAILED, "unreachable"))
+    async with house.database.begin() as connection:
+        await connection.execute(
+            text("SELECT 1 FROM deliveries WHERE id = :id FOR UPDATE"), {"id": failed.id}
+        )
+        waiting = asyncio.create_task(house.ledger.rival(slow, at["place"]))
+        while not await house.database.value(BLOCKED):
+            await asyncio.sleep(0.02)
+        await connection.execute(text("DELETE FROM campaign_reached"))
+        await connection.execute(TAKE, {"key": at["place"], "id": fast.id})
+    await waiting
+    assert await house.ledger.claim(slow, **at) is None
+    assert await house.ledger.claim(fast, **at) == 1
+
+
+async def greylisted(house: Any, entry: MessageRequested, seconds: float) -> None:
+    """Let a letter be tried once, and wait."""
+    delivery = await house.ledger.load(await house.ledger.accept(Request.of_message(entry)))
+    place = await _place(house, delivery)
+    assert await house.ledger.claim(delivery, bot=None, chat_id=None, place=place) == 1
+    await house.ledger.wait(delivery, 1, Again(seconds, "greylisted", counted="greylist"))
+
+
+async def test_who_moves_away_gives_the_place_up(house: Any, campaign_id: UUID) -> None:
+    """An address that is put right between two tries is free for whoever else has it."""
+    house.desk = house.replica(unsubscribe_url=lambda _: "https://carillon.example/u/x")
+    mail = {"channels": (Channel.EMAIL,)}
+    ann, ben = [await house.recipient(email="ben@example.org") for _ in range(2)]
+    entries = [item(campaign_id, at, user_id=who, **mail) for at, who in enumerate((ann, ben))]
+    await greylisted(house, entries[0], 0.0)
+    await house.recipients.put(PutRecipient(cause=uuid4(), user_id=ann, email="ann@example.org"))
+    async with house.rounds():
+        await house.until("sent", entries[0].id)
+    await house.handle(entries[1])
+    assert [end[1] for end in await ends(house, *(each.id for each in entries))] == ["sent"] * 2
+
+
+async def test_two_whose_addresses_are_swapped_both_get_theirs(house: Any, campaign_id: UUID) -> None:
+    """Nobody waits for ever for a place that another one no longer means."""
+    house.desk = house.replica(unsubscribe_url=lambda _: "https://carillon.example/u/x")
+    ann, ben = [await house.recipient(email=f"{name}@example.org") for name in ("ben", "ann")]
+    entries = [
+        item(campaign_id, at, user_id=who, channels=(Channel.EMAIL,)) for at, who in enumerate((ann, ben))
+    ]
+    for each in entries:
+        await greylisted(house, each, 0.0)
+    for who, name in ((ann, "ann"), (ben, "ben")):
+        await house.recipients.put(PutRecipient(cause=uuid4(), user_id=who, email=f"{name}@example.org"))
+    async with house.rounds():
+        for each in entries:
+            await house.until("sent", each.id)
+
+
+async def test_who_waits_for_another_takes_no_slot_and_holds_nobody_back(
+    house: Any, campaign_id: UUID
+) -> None:
+    """A duplicate waits until the other is due, uses nothing of the limits, and lets later messages pass."""
+    house.desk = house.replica(Limits(), unsubscribe_url=lambda _: "https://carillon.example/u/x")
+    ann, ben = [await house.recipient(email="ann@example.org") for _ in range(2)]
+    mail = {"channels": (Channel.EMAIL,)}
+    await greylisted(house, item(campaign_id, 0, user_id=ann, **mail), 300.0)
+    second, later = item(campaign_id, 1, user_id=ben, **mail), asked(user_id=ben, lane=Lane.CAMPAIGN, **mail)
+    for at, each in enumerate((second, later), 1):
+        await house.ledger.accept(Request.of_message(each), sequence=at)
+    await house.desk.send(delivery_of(second.id, Channel.EMAIL))
+    assert await house.database.value(text("SELECT count(*) FROM governor")) == 0
+    assert await house.database.value(DUE_IN, id=second.id) > 200
+    await house.desk.send(delivery_of(later.id, Channel.EMAIL))
+    assert [end[1] for end in await ends(house, second.id, later.id)] == ["pending", "sent"]
+
+
+async def test_a_delivery_is_claimed_once_whatever_the_place(house: Any, campaign_id: UUID) -> None:
+    """Two who claim the same delivery for two places in the same moment get one attempt."""
+    delivery = await house.ledger.load(await house.ledger.accept(Request.of_message(item(campaign_id, 0))))
+    claims = [house.ledger.claim(delivery, bot="default", chat_id=ANN, place=uuid4()) for _ in range(2)]
+    assert sorted(await asyncio.gather(*claims), key=str) == [1, None]
 
 
 async def _place(house: Any, delivery: Any) -> UUID:

@@ -92,14 +92,12 @@ async def delete_schedule(call: Call) -> web.Response:
 
 async def start_schedule(call: Call) -> web.Response:
     """Start a schedule; the first promo of an interval is posted at once."""
-    start = StartSchedule(cause=call.cause(), schedule_id=_schedule(call), asked_at=call.door.now())
-    return await call.ask(start)
+    return await call.ask(StartSchedule(cause=call.cause(), schedule_id=_schedule(call)))
 
 
 async def stop_schedule(call: Call) -> web.Response:
     """Stop a schedule, and cancel what is unsent."""
-    stop = StopSchedule(cause=call.cause(), schedule_id=_schedule(call), asked_at=call.door.now())
-    return await call.ask(stop)
+    return await call.ask(StopSchedule(cause=call.cause(), schedule_id=_schedule(call)))
 
 
 async def pause_schedule(call: Call) -> web.Response:

@@ -1,10 +1,12 @@
 """Where a request comes from, when proxies stand in between."""
 
 import ipaddress
+import re
 from collections.abc import Sequence
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+_WITH_PORT = re.compile(r"\[([^\]]*)\](?::\d{1,5})?|([\d.]+):\d{1,5}", re.ASCII)
 
 
 def client_address(
@@ -32,8 +34,10 @@ def _is_in(address: Address, networks: Sequence[Network]) -> bool:
 
 
 def _read(text: str) -> Address | None:
+    """Read an address, from which some proxies do not take the port, and IPv6 then stands in brackets."""
+    found = _WITH_PORT.fullmatch(text.strip())
     try:
-        address = ipaddress.ip_address(text.strip().partition("%")[0])
+        address = ipaddress.ip_address((found[1] or found[2] if found else text.strip()).partition("%")[0])
     except ValueError:
         return None
     mapped = getattr(address, "ipv4_mapped", None)

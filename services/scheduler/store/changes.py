@@ -56,15 +56,15 @@ async def stop(connection: AsyncConnection, row: RowMapping, now: datetime) -> b
 def unless_newer(change: Change, asked_at: datetime | None) -> Change:
     """Return a start or stop that changes nothing where a later one has been done already.
 
-    A command that was handed over late must not undo what was decided meanwhile.
+    A command that was handed over late must not undo what was decided meanwhile. Who does not say when it was
+    asked for means now; a clock that is ahead, of those who ask or of this process, stands in nobody's way.
     """
-    if asked_at is None:
-        return change
 
     async def newest(connection: AsyncConnection, row: RowMapping, now: datetime) -> bool:
-        if row["switched_at"] is not None and asked_at < row["switched_at"]:
+        last = row["switched_at"]
+        if asked_at is not None and last is not None and asked_at < last <= now:
             return False
-        await _update(connection, row["id"], switched_at=asked_at)
+        await _update(connection, row["id"], switched_at=min(asked_at or now, now))
         return await change(connection, row, now)
 
     return newest

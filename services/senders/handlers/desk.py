@@ -34,7 +34,7 @@ from shared.templates import Templates
 
 IN_TURN_SECONDS = 0.1
 RIVAL_SECONDS = 2.0
-"""How long one waits whose address another entry of the list has, until it is known what comes of that."""
+"""How long one waits at least whose address another entry of the list has, to see what comes of that."""
 SLOTS_MISSED = 5
 """After so many slots that came to nothing an attempt lets others have its worker."""
 
@@ -163,6 +163,9 @@ class Desk:
             await self.ledger.postpone(delivery, max(IN_TURN_SECONDS, delivery.behind * apart), "in_turn")
             return None
         passing("before_claim")
+        place = reached.place_of(delivery.request)
+        if place and (beaten := await self._beaten(delivery, place)):
+            return await self._wait_or_end(delivery, beaten)
         for _ in range(SLOTS_MISSED):
             slot = (
                 await self.pacing.slot(delivery.request.lane, limits) if self.limits.on and limits else None
@@ -170,7 +173,7 @@ class Desk:
             if isinstance(slot, Wait):
                 await self.ledger.postpone(delivery, slot.seconds, "rate_limit")
                 return None
-            attempt = await self._claimed(delivery, reached)
+            attempt = await self._claimed(delivery, reached, place)
             if slot:
                 self.pacing.lead.took(slot.claimed_after())
             if not isinstance(attempt, int) or slot is None or await slot.use():
@@ -179,21 +182,33 @@ class Desk:
         await self.ledger.postpone(delivery, IN_TURN_SECONDS, "rate_limit")
         return None
 
-    async def _claimed(self, delivery: Delivery, reached: Reached) -> int | Finish | None:
-        keys, place = reached.pauses(self.limits), reached.place_of(delivery.request)
+    async def _claimed(self, delivery: Delivery, reached: Reached, place: UUID | None) -> int | Finish | None:
+        keys = reached.pauses(self.limits)
         attempt = await self.ledger.claim(
             delivery, bot=reached.bot, chat_id=reached.chat_id, keys=keys, place=place
         )
         if attempt is not None:
             passing("after_claim")
             return attempt
-        rival = await self.ledger.rival(delivery, place) if place else None
-        if rival is State.PENDING:
-            await self.ledger.postpone(delivery, RIVAL_SECONDS, "duplicate")
-            return None
-        if rival is not None:
-            return Finish(State.SUPPRESSED, "duplicate")
+        if place and (beaten := await self._beaten(delivery, place)):
+            return await self._wait_or_end(delivery, beaten)
         await self.ledger.postpone(delivery, await self.governor.paused(keys), "paused")
+        return None
+
+    async def _beaten(self, delivery: Delivery, place: UUID) -> Finish | Again | None:
+        """Return what a delivery does whose place another entry of its campaign's list has."""
+        rival = await self.ledger.rival(delivery, place)
+        if rival is None:
+            return None
+        state, due_in = rival
+        if state is State.PENDING:
+            return Again(max(RIVAL_SECONDS, due_in), "duplicate")
+        return Finish(State.SUPPRESSED, "duplicate")
+
+    async def _wait_or_end(self, delivery: Delivery, beaten: Finish | Again) -> Finish | None:
+        if isinstance(beaten, Finish):
+            return beaten
+        await self.ledger.postpone(delivery, beaten.seconds, beaten.reason)
         return None
 
     async def _call(self, delivery: Delivery, attempt: int, reached: Reached, content: Content) -> Answer:

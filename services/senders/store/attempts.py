@@ -14,7 +14,7 @@ from services.senders.store import statements as sql
 from services.senders.store.book import Book
 from shared.database import Database
 from shared.events import Channel, Lane, State
-from shared.gathering import Gathering, columns
+from shared.gathering import Gathering, Lookup, columns
 from shared.ids import delivery_of
 
 Bench = tuple[Channel, Lane]
@@ -31,6 +31,7 @@ class Attempts(Book):
         self._accepting = Gathering("accept", self._accept_all, itemgetter("ids"))
         self._loading = Gathering("load", self._load_all, lambda delivery_id: delivery_id)
         self._claiming = Gathering("claim", self._claim_all, _claims)
+        self._rivals = Lookup("rivals", database, sql.RIVALS, "places", "ids")
         self._finishing = Gathering("finish", self._finish_all, itemgetter("ids"))
 
     async def accept(
@@ -96,18 +97,26 @@ class Attempts(Book):
         }  # fmt: skip
         return await self._claiming.one(claim)
 
-    async def rival(self, delivery: Delivery, place: UUID) -> State | None:
-        """Return the state of the other delivery that has a place, or None where it is free.
+    async def rival(self, delivery: Delivery, place: UUID) -> tuple[State, float] | None:
+        """Return state and seconds until due of the other delivery that has a place; None where it is free.
 
         It becomes free where what the other was to show there will never be shown.
         """
-        parties = {"place": place, "id": delivery.id}
+        rows = await self._rivals.rows(place, delivery.id)
+        if any(row["left_behind"] for row in rows):
+            # The address is another one since the last attempt.
+            own = {"id": delivery.id, "attempt": delivery.attempt, "place": place}
+            await self._database.execute(sql.LEAVE, **own)
+        row = next((row for row in rows if not row["left_behind"]), None)
+        if row is None:
+            return None
+        if row["state"] not in (State.FAILED, State.SUPPRESSED):
+            return State.PENDING if row["state"] == "sending" else State(row["state"]), row["due_in"]
+        rival = {"place": place, "rival": row["id"]}
         async with self._database.begin() as connection:
-            state = (await connection.execute(sql.RIVAL, parties)).scalar()
-            if state in (State.FAILED, State.SUPPRESSED):
-                await connection.execute(sql.VACATE, parties)
-                return None
-        return None if state is None else State.PENDING if state == "sending" else State(state)
+            if (await connection.execute(sql.LOCK_RIVAL, rival)).scalar():
+                await connection.execute(sql.VACATE, rival)
+        return None
 
     async def release(self, delivery: Delivery, attempt: int) -> None:
         """Give a claim back under which nothing was sent; the delivery is due at once."""
@@ -215,7 +224,8 @@ class Attempts(Book):
         parameters = asked | {"of": [each for each, _ in pairs], "keys": [key for _, key in pairs]}
         rows = await self._database.rows(sql.CLAIM, **parameters, lease=self._lease_seconds)
         claimed = {row["id"]: row["attempt"] for row in rows}
-        return [claimed.get(each["ids"]) for each in claims]
+        # Once, should a delivery be claimed twice at the same moment, for two places.
+        return [claimed.pop(each["ids"], None) for each in claims]
 
     async def _finish_all(self, endings: Sequence[Row]) -> list[RowMapping | None]:
         rows = await self._database.rows(sql.FINISH, **columns(_ordered(endings)))

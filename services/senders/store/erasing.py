@@ -78,9 +78,15 @@ _STRIP_DELIVERIES = text("""
 _STRIP_HISTORY = text("""
     UPDATE delivery_history h SET provider_message_id = NULL FROM deliveries d
     WHERE d.id = h.delivery_id AND d.channel = 'push' AND d.message_id = ANY(CAST(:message_ids AS uuid[]))""")
+# What stands for an address stays until its campaign ends: somebody else of the list may have it too.
 _STRIP_PLACES = text("""
-    DELETE FROM campaign_reached r USING deliveries d
+    UPDATE campaign_reached r SET forgotten = true FROM deliveries d
     WHERE d.id = r.delivery_id AND d.message_id = ANY(CAST(:message_ids AS uuid[]))""")
+_DROP_PLACES = text("""
+    DELETE FROM campaign_reached r USING deliveries d JOIN messages m ON m.id = d.message_id
+    WHERE r.forgotten AND d.id = r.delivery_id AND NOT EXISTS (
+        SELECT 1 FROM campaigns c
+        WHERE c.id = m.campaign_id AND c.status NOT IN ('done', 'cancelled', 'failed'))""")
 _LISTED = """
     SELECT campaign_id, position FROM campaign_recipients WHERE user_id = ANY(CAST(:user_ids AS uuid[]))
     UNION
@@ -180,8 +186,12 @@ class Erasing(Directory):
             return True
 
     async def strip_late(self, nobody: UUID) -> None:
-        """Strip what was requested for somebody before they were forgotten, and came in after it."""
+        """Strip what was requested for somebody before they were forgotten, and came in after it.
+
+        What ended campaigns have reached of the forgotten goes too.
+        """
         async with self._database.begin() as connection:
+            await connection.execute(_DROP_PLACES)
             await _strip(connection, (await connection.execute(_LATE)).scalars().all(), nobody)
 
     async def untold_forgotten(self) -> Sequence[RowMapping]:

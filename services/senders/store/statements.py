@@ -125,12 +125,30 @@ CLAIM = text("""
            OR EXISTS (SELECT 1 FROM campaign_reached r WHERE r.key = asked.place AND r.delivery_id = d.id))
     RETURNING d.id, d.attempt""")
 
-# Who has the address: locked, so that nobody takes him up again while somebody else steps into his place.
-RIVAL = text("""
-    SELECT d.state FROM campaign_reached r JOIN deliveries d ON d.id = r.delivery_id
-    WHERE r.key = :place AND r.delivery_id <> :id FOR UPDATE OF d""")
+# Who else has an address, and when he is due; and what one has oneself of an address that is no longer meant.
+RIVALS = text("""
+    WITH asked AS (
+        SELECT * FROM unnest(CAST(:places AS uuid[]), CAST(:ids AS uuid[]))
+        WITH ORDINALITY AS asked(key, id, place)),
+    found AS (
+        SELECT asked.place, r.delivery_id AS id, false AS left_behind FROM asked
+        JOIN campaign_reached r ON r.key = asked.key AND r.delivery_id <> asked.id
+        UNION ALL
+        SELECT asked.place, r.delivery_id, true FROM asked
+        JOIN campaign_reached r ON r.delivery_id = asked.id AND r.key <> asked.key)
+    SELECT found.*, d.state, CAST(extract(epoch FROM d.due_at - now()) AS float8) AS due_in
+    FROM found JOIN deliveries d USING (id)""")
 
-VACATE = text("DELETE FROM campaign_reached WHERE key = :place AND delivery_id <> :id")
+# Only while nobody sends under it.
+LEAVE = text("""
+    WITH own AS (
+        SELECT id FROM deliveries WHERE id = :id AND state = 'pending' AND attempt = :attempt FOR UPDATE)
+    DELETE FROM campaign_reached r USING own WHERE r.delivery_id = own.id AND r.key <> :place""")
+
+# Him alone, and locked, so that nobody takes him up again while somebody else steps into his place.
+LOCK_RIVAL = text("""
+    SELECT 1 FROM deliveries WHERE id = :rival AND state IN ('failed', 'suppressed') FOR UPDATE""")
+VACATE = text("DELETE FROM campaign_reached WHERE key = :place AND delivery_id = :rival")
 
 # Nothing was sent under this number: the next claim takes it again.
 RELEASE = text("""
@@ -169,7 +187,8 @@ WAIT = text(f"""
 
 POSTPONE = text(f"""
     UPDATE deliveries SET due_at = {_IN_SECONDS}, reason = :reason, faults = faults + :faults,
-           queue = CASE WHEN :faults > 0 THEN NULL ELSE queue END, updated_at = now()
+           queue = CASE WHEN :faults > 0 OR CAST(:reason AS text) = 'duplicate' THEN NULL ELSE queue END,
+           updated_at = now()
     WHERE id = :id AND attempt = :attempt AND state = 'pending'""")  # noqa: S608 - a constant
 
 # Until its campaign goes on, or the message expires; those behind it need not wait for it.

@@ -315,7 +315,9 @@ campaign_reached = Table(
     metadata,
     Column("key", Uuid, primary_key=True),  # derived from the campaign, the channel and the address
     Column("delivery_id", Uuid, ForeignKey("deliveries.id", ondelete="CASCADE"), nullable=False),
+    Column("forgotten", Boolean, nullable=False, server_default=text("false")),  # to go with the campaign
     Index("campaign_reached_delivery", "delivery_id"),
+    Index("campaign_reached_forgotten", "key", postgresql_where=text("forgotten")),
 )
 
 campaign_parts = Table(
