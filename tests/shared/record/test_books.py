@@ -27,11 +27,11 @@ async def line(database: Database, bus: Bus, cut: dict[str, int]) -> AuditLine:
 
 async def test_books_have_more_time_than_other_statements(bus: Bus, fresh_database: FreshDatabase) -> None:
     """What compares all that was ever said may take longer than any other statement of the service."""
-    stream = "SELECT pg_sleep(0.4)::text AS key, '' AS state"
+    stream = "SELECT pg_sleep(2)::text AS key, '' AS state"
     slow = Line("slow", stream, "SELECT '' AS key, '' AS state, false AS open")
-    async with Database.open(await fresh_database("clicks"), statement_seconds=0.2) as database:
+    async with Database.open(await fresh_database("clicks"), statement_seconds=1) as database:
         with pytest.raises(TimedOut):
-            await database.value(text("SELECT pg_sleep(0.4)"))
+            await database.value(text("SELECT pg_sleep(2)"))
         done = await balance(database, bus.streams, NOTHING, (), (slow,))
 
     assert [(each.stream, each.tables, each.difference) for each in done.lines] == [(1, 1, 0)]

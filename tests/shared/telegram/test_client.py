@@ -286,7 +286,7 @@ async def test_what_was_sent_and_not_answered_is_ambiguous(
     """The server had the whole call once, and once only; whether it acted, nobody knows."""
     server = await serve(conduct)
     with pytest.raises(Ambiguous):
-        await BotApi(TOKEN, server.url, session).call("sendMessage", text="x", timeout=0.3)
+        await BotApi(TOKEN, server.url, session).call("sendMessage", text="x", timeout=2)
     assert len(server.requests) == 1
 
 
@@ -294,7 +294,7 @@ async def test_a_server_that_never_reads_is_ambiguous(serve: Serve, session: Cli
     """What has left for an open connection may have arrived."""
     server = await serve(deaf)
     with pytest.raises(Ambiguous, match=r"^sendMessage: sent, with unknown effect \("):
-        await BotApi(TOKEN, server.url, session).call("sendMessage", text="x", timeout=0.2)
+        await BotApi(TOKEN, server.url, session).call("sendMessage", text="x", timeout=2)
 
 
 async def test_a_large_call_cut_in_the_middle_is_ambiguous(serve: Serve, session: ClientSession) -> None:
