@@ -86,8 +86,10 @@ class Answers:
                 await self._client.subscribe(subject, queue=queue, cb=self._receiver(answer))
             )
         try:
-            # Whoever asks next must find somebody listening.
-            await self._client.flush(FLUSH_SECONDS)
+            # Whoever asks next must find somebody listening. The client's PING overtakes what it has not
+            # written yet, such as these subscriptions: only the answer to a second one confirms them.
+            for _ in range(2):
+                await self._client.flush(FLUSH_SECONDS)
         except nats.errors.Error as error:
             # The client subscribes again when it is connected again.
             log.warning("answering_not_confirmed", error=type(error).__name__)

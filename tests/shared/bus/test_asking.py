@@ -1,6 +1,7 @@
 """Questions between services, over the real server."""
 
 import asyncio
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import orjson
@@ -33,6 +34,29 @@ async def test_an_answer_comes_back_typed(bus: Bus) -> None:
 
     async with bus.answer(answering(CountClicks, count)):
         assert await bus.ask(CountClicks(promo_id="vip")) == COUNTS
+
+
+async def test_who_begins_to_answer_is_known_to_the_broker(broker: AnyNats) -> None:
+    """The broker has confirmed the subscription, not just what was written before it."""
+    there = urlsplit(broker.url)
+    written = bytearray()
+
+    async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        far_reader, far_writer = await asyncio.open_connection(there.hostname, there.port)
+
+        async def pour(source: asyncio.StreamReader, into: asyncio.StreamWriter, copy: bytearray) -> None:
+            while data := await source.read(65_536):
+                copy += data
+                into.write(data)
+            into.close()
+
+        await asyncio.gather(pour(reader, far_writer, written), pour(far_reader, writer, bytearray()))
+
+    async with await asyncio.start_server(pass_on, "127.0.0.1", 0) as server:
+        url = f"nats://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        count = answering(CountClicks, lambda _: asyncio.sleep(0, COUNTS))
+        async with Bus.open(url, service="tests") as bus, bus.answer(count):
+            assert 0 < written.find(b"SUB ask.clicks.count_clicks") < written.rfind(b"PING")
 
 
 async def test_one_replica_answers(bus: Bus, broker: AnyNats) -> None:
