@@ -186,6 +186,6 @@ async def test_servers_die_with_their_parent(tmp_path: Path) -> None:
 
     async with Nats.open(tmp_path / "nats") as nats:
         assert await publish(nats, "first") == 1
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(150):
         while any(lives(pid) for pid in pids):
             await asyncio.sleep(0.02)

@@ -78,7 +78,7 @@ async def done(house: Any, campaign_id: Any) -> Any:
 
 async def test_an_interrupted_expansion_neither_doubles_nor_skips(house: Any) -> None:
     """When the broker fails in mid-part and every request comes twice, each chat is told exactly once."""
-    stream, command = on_a_stream(house), campaign(house, 130)
+    stream, command = on_a_stream(house, Limits(on=False)), campaign(house, 130)
     stream.away_at = 60
     await house.campaigns.add(command)
     async with house.rounds():
