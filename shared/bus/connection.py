@@ -207,8 +207,11 @@ class Bus:
             yield
         finally:
             del self._consumptions[each.name]
-            await tasks.cancel(measuring)
-            await consumption.stop()
+            # Stopping comes first: whatever else ends slowly, nothing more is begun meanwhile.
+            try:
+                await consumption.stop()
+            finally:
+                await tasks.cancel(measuring)
 
     async def _ack_wait(self, each: Durable) -> float:
         """Return the ack wait that the broker holds; raises RuntimeError when the durable is set weaker."""
