@@ -34,7 +34,8 @@ from shared.templates import Templates
 
 IN_TURN_SECONDS = 0.1
 RIVAL_SECONDS = 2.0
-"""How long one waits at least whose address another entry of the list has, to see what comes of that."""
+RIVAL_LOOK_SECONDS = 60.0
+"""How long one waits whose address another entry of the list has: until that is due, but not for ever."""
 SLOTS_MISSED = 5
 """After so many slots that came to nothing an attempt lets others have its worker."""
 
@@ -202,7 +203,7 @@ class Desk:
             return None
         state, due_in = rival
         if state is State.PENDING:
-            return Again(max(RIVAL_SECONDS, due_in), "duplicate")
+            return Again(min(max(RIVAL_SECONDS, due_in), RIVAL_LOOK_SECONDS), "duplicate")
         return Finish(State.SUPPRESSED, "duplicate")
 
     async def _wait_or_end(self, delivery: Delivery, beaten: Finish | Again) -> Finish | None:

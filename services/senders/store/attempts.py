@@ -223,9 +223,9 @@ class Attempts(Book):
         pairs = [(each["ids"], key) for each in claims for key in each["keys"]]
         parameters = asked | {"of": [each for each, _ in pairs], "keys": [key for _, key in pairs]}
         rows = await self._database.rows(sql.CLAIM, **parameters, lease=self._lease_seconds)
-        claimed = {row["id"]: row["attempt"] for row in rows}
-        # Once, should a delivery be claimed twice at the same moment, for two places.
-        return [claimed.pop(each["ids"], None) for each in claims]
+        # Of one delivery that is claimed for two places at the same moment, one claim counts.
+        claimed = {(row["id"], row["place"]): row["attempt"] for row in rows}
+        return [claimed.get((each["ids"], each["places"])) for each in claims]
 
     async def _finish_all(self, endings: Sequence[Row]) -> list[RowMapping | None]:
         rows = await self._database.rows(sql.FINISH, **columns(_ordered(endings)))

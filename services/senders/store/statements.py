@@ -101,16 +101,22 @@ LOAD = text(f"""
 
 # Nobody starts while a limit of his is paused, though his slot was reserved before the pause; nor once his
 # campaign is held or cancelled; nor where another entry of the campaign's list has the same address.
+# Deliveries are locked before places, here as wherever places are given up.
 CLAIM = text("""
     WITH asked AS (
         SELECT * FROM unnest(
             CAST(:ids AS uuid[]), CAST(:attempts AS int[]), CAST(:bots AS text[]),
             CAST(:chat_ids AS bigint[]), CAST(:places AS uuid[]))
         AS asked(id, attempt, bot, chat_id, place)),
+    entries AS MATERIALIZED (
+        SELECT asked.id, asked.place FROM asked JOIN deliveries d USING (id)
+        WHERE asked.place IS NOT NULL AND d.state = 'pending' AND d.attempt = asked.attempt
+        ORDER BY d.id FOR NO KEY UPDATE OF d),
     taken AS (
-        INSERT INTO campaign_reached (key, delivery_id)
-        SELECT place, id FROM asked WHERE place IS NOT NULL ORDER BY place
-        ON CONFLICT (key) DO NOTHING RETURNING delivery_id),
+        INSERT INTO campaign_reached AS known (key, delivery_id)
+        SELECT place, id FROM entries ORDER BY place
+        ON CONFLICT (key) DO UPDATE SET delivery_id = excluded.delivery_id
+        WHERE known.delivery_id = excluded.delivery_id RETURNING key, delivery_id),
     paused AS (
         SELECT k.id FROM unnest(CAST(:of AS uuid[]), CAST(:keys AS text[])) AS k(id, key)
         JOIN governor g USING (key) WHERE g.paused_until > clock_timestamp())
@@ -121,9 +127,9 @@ CLAIM = text("""
       AND NOT EXISTS (SELECT 1 FROM paused WHERE paused.id = d.id)
       AND NOT EXISTS (SELECT 1 FROM messages m JOIN campaigns c ON c.id = m.campaign_id
                       WHERE m.id = d.message_id AND c.status IN ('paused', 'cancelled'))
-      AND (asked.place IS NULL OR EXISTS (SELECT 1 FROM taken WHERE taken.delivery_id = d.id)
-           OR EXISTS (SELECT 1 FROM campaign_reached r WHERE r.key = asked.place AND r.delivery_id = d.id))
-    RETURNING d.id, d.attempt""")
+      AND (asked.place IS NULL
+           OR EXISTS (SELECT 1 FROM taken WHERE taken.key = asked.place AND taken.delivery_id = d.id))
+    RETURNING d.id, d.attempt, asked.place""")
 
 # Who else has an address, and when he is due; and what one has oneself of an address that is no longer meant.
 RIVALS = text("""
