@@ -261,6 +261,69 @@ async def test_an_idle_connection_is_ended(street: Street, monkeypatch: pytest.M
         each.close()
 
 
+async def test_a_head_or_body_that_trickles_in_is_ended(
+    street: Street, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each byte gives no new time: a head has its time from the last answer on, a body from its head on."""
+    monkeypatch.setattr(front, "IDLE_SECONDS", 2.0)
+
+    async def trickle(start: bytes, rest: bytes) -> bytes:
+        reader, writer = await asyncio.open_connection("127.0.0.1", street.port)
+        writer.write(start)
+        ended = asyncio.create_task(reader.read())
+        for byte in rest:
+            if ended.done():
+                break
+            writer.write(bytes([byte]))
+            await asyncio.sleep(0.2)
+        writer.close()
+        with suppress(ConnectionError):
+            return await ended
+        return b""
+
+    whole_one = request(b"x" * 200)
+    async with asyncio.timeout(35):
+        said = await asyncio.gather(trickle(b"", whole_one), trickle(whole_one[:-150], whole_one[-150:]))
+
+    assert (said, street.echo.answered) == ([b"", b""], [])
+
+
+async def test_what_is_handed_over_held_may_be_held_again(street: Street) -> None:
+    """Reading goes on when a connection is handed over, so that aiohttp may stop it where it has enough."""
+    street.echo.held = asyncio.Event()
+    reader, writer = await asyncio.open_connection("127.0.0.1", street.port)
+    writer.write(request(b"first"))
+    await street.echo.begun.wait()
+    (connection,) = street.front.connections
+    # More than once, so that the front lets no more of it be read until the first is answered.
+    for _ in range(3):
+        writer.write(b"GET /api/v1/status HTTP/1.1\r\nHost: a\r\n\r\n")
+        await asyncio.sleep(0.05)
+    async with asyncio.timeout(20):
+        while not connection._is_held:
+            await asyncio.sleep(0.01)
+    street.echo.held.set()
+    answers = b""
+    async with asyncio.timeout(20):
+        while answers.count(b"HTTP/1.1 200") < 4:
+            answers += await reader.read(65_536)
+    assert not connection._is_held
+    assert connection._transport.is_reading()
+    writer.close()
+
+
+async def test_who_comes_while_it_stops_is_not_served(street: Street) -> None:
+    """A connection that is made after the stop began is ended at once."""
+    await street.front.close(5)
+    reader, writer = await asyncio.open_connection("127.0.0.1", street.port)
+    writer.write(request(b"late"))
+    async with asyncio.timeout(20):
+        with suppress(ConnectionError):
+            assert await reader.read() == b""
+    assert (street.echo.answered, street.front.connections) == ([], set())
+    writer.close()
+
+
 async def test_who_does_not_read_answers_gets_no_more_of_them(street: Street) -> None:
     """Answers that nobody reads do not fill the memory: the next request waits, and is answered then."""
     reader, writer = await asyncio.open_connection("127.0.0.1", street.port, limit=1024)

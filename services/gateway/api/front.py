@@ -33,6 +33,7 @@ class Front:
         self.taking = taking
         self.largest = largest
         self.connections: set[Connection] = set()
+        self.is_closing = False
 
     def __call__(self) -> "Connection":
         """Return the protocol of a connection that is made."""
@@ -40,6 +41,7 @@ class Front:
 
     async def close(self, seconds: float) -> None:
         """End what is idle at once, and what is being answered when it is, within so many seconds."""
+        self.is_closing = True
         running = [task for each in list(self.connections) if (task := each.finish()) is not None]
         if running:
             await asyncio.wait(running, timeout=seconds)
@@ -72,10 +74,12 @@ class Connection(asyncio.Protocol):
         self._peer: str | None = peer[0] if peer else None
         self._front.connections.add(self)
         self._timer = self._loop.call_later(IDLE_SECONDS, self._look)
+        if self._front.is_closing:
+            self._last = True
+            transport.close()
 
     def data_received(self, data: bytes) -> None:
         """Take a part of a request, or several."""
-        self._active_at = self._loop.time()
         self._unread += data
         if self._answering is None and not self._is_full:
             self._go_on()
@@ -121,6 +125,7 @@ class Connection(asyncio.Protocol):
                     self._hand_over()
                 return
             self._begun = bot, head
+            self._active_at = self._loop.time()
         bot, head = self._begun
         end = head.size + head.length
         if len(self._unread) >= end:
@@ -132,6 +137,9 @@ class Connection(asyncio.Protocol):
     async def _answer(self, bot: DoorBot, head: Head, body: bytes) -> None:
         try:
             answer = await self._front.taking.answer(bot, head, body)
+        except Exception:
+            self._transport.abort()
+            raise
         finally:
             self._answering = None
         if self._transport.is_closing():
@@ -146,6 +154,10 @@ class Connection(asyncio.Protocol):
     def _hand_over(self) -> None:
         self._timer.cancel()
         self._front.connections.discard(self)
+        if self._is_held:
+            # Whoever comes behind decides anew whether more is to be read.
+            self._is_held = False
+            self._transport.resume_reading()
         behind = self._front.behind()
         self._transport.set_protocol(behind)
         behind.connection_made(self._transport)
@@ -167,7 +179,7 @@ class Connection(asyncio.Protocol):
         self._transport.close()
 
     def _look(self) -> None:
-        """End a connection that has been idle for too long, also in the middle of a request."""
+        """End a connection that has been idle for too long, or takes too long to bring a head or a body."""
         left = self._active_at + IDLE_SECONDS - self._loop.time()
         if self._answering is None and left <= 0:
             self._transport.abort()

@@ -5,7 +5,7 @@ refused here.
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 MOST_BEGUN = 8192
 """Bytes of a head after which no more of it are waited for."""
@@ -28,7 +28,7 @@ class Head:
     """The head of a plain request; names of headers are in lower case, and there is one of each."""
 
     bot: str
-    headers: dict[bytes, bytes]
+    headers: dict[bytes, bytes] = field(repr=False)
     size: int
     length: int
 
@@ -39,7 +39,8 @@ class Head:
 
 def is_begun(data: bytes | bytearray) -> bool:
     """Say whether data is the beginning of a head that may turn out to be plain when it is whole."""
-    return len(data) < MOST_BEGUN and data.startswith(_START[: len(data)]) and b"\r\n\r\n" not in data
+    is_whole = b"\r\n\r\n" in data or b"\n\n" in data
+    return len(data) < MOST_BEGUN and data.startswith(_START[: len(data)]) and not is_whole
 
 
 def read_head(data: bytes | bytearray, largest: int) -> Head | None:
