@@ -1,5 +1,6 @@
 """How an event lies in a NATS message: JSON in the body, its name, id and trace in the headers."""
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import cache
@@ -26,6 +27,9 @@ WORDS_OF_DOMAIN = 2
 STREAM, DELIVERIES, SEQUENCE, NUMBER, TIMESTAMP = 2, 4, 5, 6, 7
 """Where they stand in such a subject."""
 
+LONGEST_NUMBER = 10
+
+_NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _END = b"\r\n"
 _EVENT_LINE = _END + EVENT.encode() + b":"
 
@@ -84,7 +88,7 @@ class Arrived:
     @property
     def subject(self) -> str:
         """The subject that it was published to."""
-        return self._subject.decode()
+        return self._subject.decode("utf-8", "replace")
 
     @property
     def stream(self) -> str:
@@ -104,17 +108,18 @@ class Arrived:
 
     @property
     def headers(self) -> dict[str, str]:
-        """Its headers; of one that is there several times, the last."""
+        """Its headers; of one that is there several times, the last, and none that could not be published."""
         if self._headers is None:
             lines = (line.partition(b":") for line in self._lines.split(_END)[1:])
-            self._headers = {_text(name): _text(value) for name, found, value in lines if found}
+            named = ((name.strip(), value) for name, found, value in lines if found)
+            self._headers = {name.decode(): _text(value) for name, value in named if _NAME.fullmatch(name)}
         return self._headers
 
     @property
     def replay(self) -> int:
         """How often the event has been replayed."""
         text = self.headers.get(REPLAY, "0")
-        return int(text) if text.isdecimal() else 0
+        return int(text) if text.isdecimal() and len(text) < LONGEST_NUMBER else 0
 
     @property
     def event_key(self) -> str:

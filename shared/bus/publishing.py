@@ -32,6 +32,7 @@ HEADER_BYTES = 4 * 1024
 STREAM_FULL = 10077
 """JetStream's error "maximum bytes exceeded"; it also answers "maximum messages exceeded"."""
 
+_NEVER = (nats.errors.BadSubjectError, nats.errors.BadHeaderError)
 _RETRIED = (nats.errors.Error, asyncio.TimeoutError, OSError)
 
 
@@ -157,6 +158,9 @@ class Publisher:
                 reply = await self._client.request(
                     waiting.subject, waiting.payload, ACK_SECONDS, headers=waiting.headers
                 )
+            except _NEVER as error:
+                waiting.refuse(BusUnavailable(f"the client refused: {type(error).__name__}"))
+                return
             except _RETRIED:
                 await asyncio.sleep(BACKOFF_SECONDS[min(tries, len(BACKOFF_SECONDS) - 1)])
                 tries += 1

@@ -3,8 +3,10 @@
 import asyncio
 import time
 from collections.abc import Sequence
+from urllib.parse import urlsplit
 from uuid import UUID
 
+import orjson
 import pytest
 from nats.aio.client import Client
 
@@ -82,6 +84,26 @@ async def test_unparsable_goes_to_the_dead_letters_at_first_sight(
     assert [letter.payload for letter in letters] == [b"1", b"not json \xff\x00", b'{"id": 5}']
     assert {letter.reason for letter in letters} == {"unparsable"}
     assert {letter.subject for letter in letters} == {"clicks.pressed"}
+
+
+async def test_headers_that_no_client_would_publish_keep_nobody_from_burying(
+    bus: Bus, attempts: MemoryAttempts, client: Client, broker: AnyNats
+) -> None:
+    """What a stranger wrote to the broker by hand, with odd names and numbers, is a dead letter too."""
+    lines = (b"Foo Bar: x", b"F\xff: x", b"a(b: x", b"Carillon-Replay: " + b"9" * 5_000)
+    address = urlsplit(broker.url)
+    reader, writer = await asyncio.open_connection(address.hostname, address.port)
+    await reader.readline()
+    writer.write(b"CONNECT " + orjson.dumps({"verbose": False, "headers": True}) + b"\r\n")
+    for line in lines:
+        head = b"NATS/1.0\r\n" + line + b"\r\n\r\n"
+        writer.write(b"HPUB clicks.pressed %d %d\r\n%b{}\r\n" % (len(head), len(head) + 2, head))
+    await writer.drain()
+    async with bus.consume(DURABLE, on(ButtonClicked, Seen()), attempts=attempts):
+        await settled(client, DURABLE, letters=len(lines))
+    writer.close()
+    letters = [letter async for letter in bus.dead_letters.all()]
+    assert {(letter.reason, letter.payload) for letter in letters} == {("unparsable", b"{}")}
 
 
 async def test_an_unforeseen_failure_is_retried_then_buried_and_replayed(

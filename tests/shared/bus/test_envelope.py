@@ -44,3 +44,12 @@ def test_headers_are_those_that_the_client_reads(lines: bytes) -> None:
 
     assert Arrived(b"clicks.pressed", REPLY.encode(), b"", lines).event == expected.get("Carillon-Event", "")
     assert Arrived(b"clicks.pressed", REPLY.encode(), b"", lines).headers == expected
+
+
+def test_what_could_not_be_published_again_is_left_out() -> None:
+    """Odd names, subjects and numbers in what a stranger published keep nobody from burying it."""
+    lines = b"NATS/1.0\r\nFoo Bar: x\r\nF\xff: x\r\na(b: x\r\nGood: y\r\nCarillon-Replay: %b\r\n\r\n"
+    arrived = Arrived(b"clicks.\xff", REPLY.encode(), b"{}", lines % (b"9" * 5_000))
+
+    assert set(arrived.headers) == {"Good", "Carillon-Replay"}
+    assert (arrived.subject, arrived.replay) == ("clicks.\ufffd", 0)
