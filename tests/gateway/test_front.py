@@ -126,7 +126,7 @@ async def street() -> AsyncIterator[Street]:
 ODD_LINES = st.sampled_from([
     b"Transfer-Encoding: chunked", b"transfer-encoding: identity", b"Content-Length: 3",
     b"Content-Length: +3",
-    b"Content-Encoding: nonsense", b"Connection: close", b"Connection: keep-alive",
+    b"Content-Encoding: nonsense", b"Connection: keep-alive",
     b"Expect: 100-continue", b" folded", b"Content-Type: a/b",
     b"Content-Type: application/json; charset=UTF-8", b"X-Name : value", b"X\x00Y: z", b"X: \xc3\xbc",
     b"X: a\nY: b", b"X:", b"X:  spaced \t", b"x-forwarded-for: 1.2.3.4", b"X-Forwarded-For: 5.6.7.8",
@@ -169,6 +169,16 @@ async def test_answers_are_those_of_aiohttp(street: Street, asked: list[bytes], 
         assert fronted[-1] == expected[-1]
     else:
         assert fronted == expected
+
+
+async def test_who_wants_the_connection_closed_is_left_to_aiohttp(street: Street) -> None:
+    """The last request of a connection is answered, however it is cut up, and the connection is closed."""
+    # With something behind it aiohttp's own answer depends on what comes in one piece.
+    asked = request(b"x" * LARGEST, b"Connection: close")
+    expected = await street.ask(street.plain_port, asked)
+    assert [status for status, _ in expected] == [200]
+    for cut in (1, 60, 124, len(asked) - 1):
+        assert await street.ask(street.port, asked[:cut], asked[cut:]) == expected
 
 
 async def test_plain_requests_are_answered_by_the_front(street: Street) -> None:
