@@ -41,9 +41,7 @@ async def measure(rounds: int) -> Figure:
         first = 1
         for _ in range(rounds):
             for each in found:
-                await each.press(
-                    first, mixed=True, seconds=lap, at_most=min(AT_MOST, int(20_000 * (lap + 1)))
-                )
+                await each.press(first, **how)
                 first += UPDATES_PER_RUN
                 await quiet(opened, CONSUMED)
         idle = replace(gateway, runs=[], computed=[])
