@@ -12,6 +12,7 @@ from uuid import UUID, uuid4
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from pydantic import SecretStr
+from sqlalchemy import text
 
 from devstack.push import PushService, base64url
 from devstack.smtp import Inbox
@@ -66,6 +67,10 @@ _sequences = itertools.count(1)
 def receipt(replay: int = 0) -> Receipt:
     """Return how an event came, in its first life unless told otherwise."""
     return Receipt(replay=replay, attempt=1, sequence=next(_sequences), published_at=now())
+
+
+_BLOCKED = text("""
+    SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()""")
 
 
 def asked(**fields: Any) -> MessageRequested:
@@ -184,6 +189,12 @@ class House:
         async with asyncio.timeout(seconds):
             while (await self.deliveries(message_id))[-1][1] != state:
                 await asyncio.sleep(0.02)
+
+    async def until_blocked(self) -> None:
+        """Wait until a statement waits for a lock."""
+        async with asyncio.timeout(60):
+            while not await self.database.value(_BLOCKED):
+                await asyncio.sleep(0.01)
 
     def of(self, kind: type[EventT]) -> list[EventT]:
         """Return what was told, of one kind."""

@@ -25,9 +25,6 @@ from shared.ids import delivery_of
 from tests.senders.conftest import TOKEN
 
 _LOCK = text("SELECT 1 FROM deliveries FOR UPDATE")
-_BLOCKED = text(
-    "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
-)
 
 
 def counted(use: str) -> float:
@@ -52,9 +49,7 @@ async def test_an_attempt_that_missed_its_slot_takes_another(house: Any) -> None
         await house.ledger.accept(Request.of_message(event))
         await connection.execute(_LOCK)
         sending = asyncio.create_task(house.desk.send(delivery_of(event.id, Channel.TELEGRAM)))
-        async with asyncio.timeout(60):
-            while not await house.database.value(_BLOCKED):
-                await asyncio.sleep(0.01)
+        await house.until_blocked()
         # Its claim waits for the lock: now its slot passes.
         await asyncio.sleep(0.4)
     await sending

@@ -17,8 +17,6 @@ from tests.senders.conftest import asked
 from tests.senders.test_campaign_lists import draft
 
 ANN = 42
-BLOCKED = text("""
-    SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()""")
 DUE_IN = text(
     "SELECT CAST(extract(epoch FROM due_at - now()) AS float8) FROM deliveries WHERE message_id = :id"
 )
@@ -219,8 +217,7 @@ async def test_a_place_is_taken_over_only_from_whom_was_looked_at(house: Any, ca
             text("SELECT 1 FROM deliveries WHERE id = :id FOR UPDATE"), {"id": failed.id}
         )
         waiting = asyncio.create_task(house.ledger.rival(slow, at["place"]))
-        while not await house.database.value(BLOCKED):
-            await asyncio.sleep(0.02)
+        await house.until_blocked()
         await connection.execute(text("DELETE FROM campaign_reached"))
         await connection.execute(TAKE, {"key": at["place"], "id": fast.id})
     await waiting

@@ -19,8 +19,8 @@ _JSON = re.compile(rb"application/json(?:; ?charset=utf-8)?", re.IGNORECASE)
 _FOREIGN = frozenset({
     b"transfer-encoding", b"content-encoding", b"expect", b"upgrade", b"trailer", b"te", b"http2-settings",
 })  # fmt: skip
-_TRACE = (b"traceparent", b"tracestate")
 """What would have the body, or the connection, be something else than it seems."""
+_TRACE = (b"traceparent", b"tracestate")
 
 
 @dataclass(slots=True)
