@@ -32,7 +32,8 @@ class Stream:
 class Durable:
     """A durable pull consumer: `<service>_<what it handles>`.
 
-    `concurrency` handlers run at once; with `batch` above 1 one handler takes up to so many events.
+    `concurrency` handlers run at once; with `batch` above 1 one handler takes up to so many events (where
+    some are handled each alone, `concurrency` counts those).
     `slowest_seconds` is the slowest handler: the ack wait is three times that, with in-progress signals
     beyond.
     """
@@ -114,7 +115,7 @@ DURABLES: tuple[Durable, ...] = (
     Durable("scheduler_forgotten", "RECIPIENTS", ("recipients.forgotten.*",), concurrency=1),
     Durable("clicks_forgotten", "RECIPIENTS", ("recipients.forgotten.*",), concurrency=1),
     Durable("gateway_forgotten", "RECIPIENTS", ("recipients.forgotten.*",), concurrency=1),
-    Durable("gateway_updates", "UPDATES", ("updates.>",), concurrency=64),
+    Durable("gateway_updates", "UPDATES", ("updates.>",), concurrency=64, batch=200),
     Durable("gateway_campaigns", "OUTCOMES", ("campaigns.changed",), concurrency=1),
     Durable("gateway_presses", "CLICKS", ("clicks.pressed",), concurrency=1, batch=500),
 )  # fmt: skip

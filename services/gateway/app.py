@@ -41,7 +41,7 @@ from services.gateway.store import (
     Users,
 )
 from shared import tasks, telemetry
-from shared.bus import Bus, BusUnavailable, answering, on, on_batch
+from shared.bus import Bus, BusUnavailable, answering, on, on_batch, on_batch_or_alone
 from shared.database import Attempts, Database, is_unavailable
 from shared.events import ButtonClicked, CampaignChanged, RecipientForgotten, UpdateReceived
 from shared.queries import AuditGateway, KeepGateway
@@ -228,15 +228,24 @@ async def consuming(
         await handlers.update_received(update, arrivals, do, queues, bus.publish, utc_now())
         wake()
 
+    async def take_updates(updates: Sequence[UpdateReceived]) -> None:
+        await handlers.updates_written_down(updates, arrivals, bus.publish_all, utc_now())
+        wake()
+
     async def take_presses(presses: list[ButtonClicked]) -> None:
         await handlers.button_clicked(presses, users, update_log)
         wake()
 
     async with (
         closing(commands),
-        bus.consume(
+        bus.consume_batches(
             "gateway_updates",
-            on(UpdateReceived, lambda update, _: take_update(update)),
+            on_batch_or_alone(
+                UpdateReceived,
+                take_updates,
+                alone=handlers.asks_for_something,
+                handle_one=lambda update, _: take_update(update),
+            ),
             attempts=attempts,
             is_unavailable=is_unavailable,
         ),

@@ -10,7 +10,7 @@ from shared.bus.dead_letters import DeadLetter, DeadLetters
 from shared.bus.errors import BusUnavailable, NoAnswer, NobodyThere, Refusal, RetryLater, TooLarge
 from shared.bus.reading import Progress, Stored, Streams
 from shared.bus.records import AttemptsRecord, Begun
-from shared.bus.routes import BatchRoute, Receipt, Route, on, on_batch, on_dead_letter
+from shared.bus.routes import BatchRoute, Receipt, Route, on, on_batch, on_batch_or_alone, on_dead_letter
 from shared.bus.trimming import as_unavailable
 
 __all__ = [
@@ -36,5 +36,6 @@ __all__ = [
     "as_unavailable",
     "on",
     "on_batch",
+    "on_batch_or_alone",
     "on_dead_letter",
 ]

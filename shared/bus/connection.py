@@ -130,14 +130,24 @@ class Bus:
         `again` says for which occasion an event is stored once more that the broker has known before.
         """
         with telemetry.span(f"publish {event.name}"):
-            payload, headers = encode(event)
+            payload, headers = self._encoded(event)
             if again is not None:
                 headers[MSG_ID] = f"{event.id}~{again}"
-            if len(payload) > self.max_payload - HEADROOM_BYTES:
-                raise TooLarge(
-                    f"{event.name} of {len(payload)} bytes; at most {self.max_payload - HEADROOM_BYTES} fit"
-                )
             await self._publisher.publish(event.subject(), payload, headers, seconds=seconds)
+
+    async def publish_all(self, events: Sequence[Event], *, seconds: float = 5.0) -> None:
+        """Store events together, as `publish` does each; when it raises, all are to be published again."""
+        with telemetry.span("publish all", events=len(events)):
+            messages = [(event.subject(), *self._encoded(event)) for event in events]
+            await self._publisher.publish_all(messages, seconds=seconds)
+
+    def _encoded(self, event: Event) -> tuple[bytes, dict[str, str]]:
+        payload, headers = encode(event)
+        if len(payload) > self.max_payload - HEADROOM_BYTES:
+            raise TooLarge(
+                f"{event.name} of {len(payload)} bytes; at most {self.max_payload - HEADROOM_BYTES} fit"
+            )
+        return payload, headers
 
     async def ask(self, query: Query[ReplyT], *, timeout: float = 5.0) -> ReplyT:
         """Ask another service; raises Refusal, or NoAnswer when none came in time."""
@@ -175,9 +185,10 @@ class Bus:
         attempts: AttemptsRecord,
         is_unavailable: Callable[[BaseException], bool] = _never,
     ) -> AbstractAsyncContextManager[None]:
-        """Consume a durable, many events at a time, until left."""
-        singles = [_single(route) for route in routes]
-        return self._consume(durable(name), singles, routes, attempts, is_unavailable)
+        """Consume a durable, many events at a time, until left; what is `alone`, each by itself."""
+        return self._consume(
+            durable(name), [route.single for route in routes], routes, attempts, is_unavailable
+        )
 
     @asynccontextmanager
     async def _consume(
@@ -235,10 +246,6 @@ class Bus:
         except (nats.errors.Error, TimeoutError, OSError):
             log.debug("closed_while_disconnected")
         await self._client.close()
-
-
-def _single(route: BatchRoute) -> Route:
-    return Route(route.event_class, lambda event, _: route.handle([event]))
 
 
 async def _log_error(error: Exception) -> None:

@@ -20,6 +20,8 @@ from shared.events import Event
 
 PROBE_SECONDS = 1.0
 STOP_SECONDS = 30.0
+SORTED_BATCHES = 2
+"""Batches at once of a durable whose other events are handled each alone."""
 GATHER_SECONDS = 0.1
 NAP_SECONDS = 0.01
 
@@ -36,7 +38,11 @@ class Consumption:
         self._pulling = Pulling(consumer.client, consumer.durable, room=self._room, take=self._take)
         self._holding = Holding(consumer.client, consumer.ack_wait_seconds, self._pulling.more_room.set)
         self._handling = Handling(consumer, self._holding, self._pause)
+        self._alone = {
+            route.event_class.name: route for route in consumer.batch_routes if route.alone is not None
+        }
         self._fresh: asyncio.Queue[Arrived] = asyncio.Queue()
+        self._single: asyncio.Queue[Arrived] = asyncio.Queue()
         self._again: asyncio.Queue[Arrived] = asyncio.Queue()
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = False
@@ -47,24 +53,37 @@ class Consumption:
 
     def start(self) -> None:
         """Start pulling and handling."""
-        work = self._work_batches if self._consumer.batch_routes else self._work
         self._pull = self._spawn(self._pulling.run())
         self._spawn(self._renew())
         self._spawn(self._work_again())
-        for _ in range(self._durable.concurrency):
-            self._spawn(work())
+        for _ in range(self._batches):
+            self._spawn(self._work_batches())
+        for _ in range(self._singles):
+            self._spawn(self._work())
 
     async def stop(self) -> None:
         """Stop pulling, hand back what was not started, finish what runs (at most 30 s)."""
         self._stopping = True
         self._pull.cancel()
-        for queue in (self._fresh, self._again):
+        for queue in (self._fresh, self._single, self._again):
             while not queue.empty():
                 await self._holding.give_back(queue.get_nowait(), 0.0)
         deadline = time.monotonic() + STOP_SECONDS
         while len(self._holding) and time.monotonic() < deadline:
             await asyncio.sleep(0.02)
         await tasks.cancel(*self._tasks)
+
+    @property
+    def _batches(self) -> int:
+        """How many batches are handled at once."""
+        if not self._consumer.batch_routes:
+            return 0
+        return SORTED_BATCHES if self._alone else self._durable.concurrency
+
+    @property
+    def _singles(self) -> int:
+        """How many events are handled at once each alone, those aside that come again."""
+        return self._durable.concurrency if self._alone or not self._consumer.batch_routes else 0
 
     @property
     def silent_seconds(self) -> float:
@@ -83,11 +102,29 @@ class Consumption:
     def _room(self) -> int:
         if self._stopping or self._away:
             return 0
-        return max(0, 2 * self._durable.concurrency * self._durable.batch - len(self._holding))
+        at_work = self._singles + self._batches * self._durable.batch
+        return max(0, 2 * at_work - len(self._holding))
 
     def _take(self, arrived: Arrived) -> None:
         self._holding.take(arrived)
-        (self._again if arrived.deliveries > 1 else self._fresh).put_nowait(arrived)
+        if arrived.deliveries > 1:
+            self._again.put_nowait(arrived)
+        elif self._is_single(arrived):
+            self._single.put_nowait(arrived)
+        else:
+            self._fresh.put_nowait(arrived)
+
+    def _is_single(self, arrived: Arrived) -> bool:
+        """Say whether an event is none for a batch."""
+        if not self._consumer.batch_routes:
+            return True
+        route = self._alone.get(arrived.event)
+        if route is None or route.alone is None:
+            return False
+        try:
+            return route.alone(self._handling.decode(route.event_class, arrived))
+        except Unparsable:
+            return True
 
     async def _renew(self) -> None:
         while True:
@@ -109,7 +146,7 @@ class Consumption:
 
     async def _work(self) -> None:
         while True:
-            arrived = await self._fresh.get()
+            arrived = await self._single.get()
             if not await self._returned(arrived):
                 await self._handling.handle(arrived)
 

@@ -70,13 +70,17 @@ class Arrived:
     There is one for every event: what is seldom asked of it is read when it is asked.
     """
 
-    __slots__ = ("_headers", "_lines", "_subject", "data", "deliveries", "number", "reply", "sequence")
+    __slots__ = (
+        "_headers", "_lines", "_subject", "data", "decoded", "deliveries", "number", "reply", "sequence",
+    )  # fmt: skip
 
     def __init__(self, subject: bytes, reply: bytes, data: bytes, lines: bytes | None) -> None:
         """Take a message apart; `lines` are its headers as they came, with the line before them."""
         self._subject = subject
         self.reply = reply.decode()
         self.data = data
+        self.decoded: Event | None = None
+        """The event, once it has been read."""
         self._lines = lines or b""
         self._headers: dict[str, str] | None = None
         words = _words(self.reply)

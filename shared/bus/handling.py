@@ -94,19 +94,22 @@ class Handling:
 
     def decode(self, event_class: type[Event], arrived: Arrived) -> Event:
         """Read an event; raises Unparsable, naming fields and never their values."""
+        if arrived.decoded is not None:
+            return arrived.decoded
         try:
-            return reader(event_class)(arrived.data)
+            arrived.decoded = event = reader(event_class)(arrived.data)
         except ValidationError as error:
             fields = {
                 ".".join(str(part) for part in each["loc"]) for each in error.errors(include_input=False)
             }
             raise Unparsable(f"{error.error_count()} errors in {sorted(fields)}"[:500]) from None
+        return event
 
     def decode_all(self, event_class: type[Event], batch: Sequence[Arrived]) -> list[Event] | None:
         """Read events, each by itself; None when there is one among them that cannot be read."""
         read = reader(event_class)
         try:
-            return [read(arrived.data) for arrived in batch]
+            return [arrived.decoded or read(arrived.data) for arrived in batch]
         except ValidationError:
             return None
 

@@ -85,6 +85,25 @@ class Publisher:
         Raises `TooLarge` before anything is sent, `BusUnavailable` when the broker has not confirmed
         within `seconds`: then the outcome is unknown.
         """
+        waiting = self._enqueue(subject, payload, headers)
+        timer = asyncio.get_running_loop().call_later(seconds, waiting.give_up, seconds)
+        try:
+            return await waiting.done
+        finally:
+            timer.cancel()
+
+    async def publish_all(
+        self, messages: Sequence[tuple[str, bytes, dict[str, str]]], *, seconds: float = 5.0
+    ) -> None:
+        """Store messages together; raises as for one, and then of none of them the outcome is known."""
+        waiting = [self._enqueue(*message) for message in messages]
+        try:
+            async with asyncio.timeout(seconds):
+                await asyncio.gather(*(each.done for each in waiting))
+        except TimeoutError:
+            raise BusUnavailable(f"not confirmed within {seconds:g} s") from None
+
+    def _enqueue(self, subject: str, payload: bytes, headers: dict[str, str]) -> Waiting:
         limit = self._client.max_payload - HEADER_BYTES
         if len(payload) > limit:
             raise TooLarge(f"an event of {len(payload)} bytes; at most {limit} fit")
@@ -95,11 +114,7 @@ class Publisher:
             # In the loop's next turn: what is published in this one goes into the same batch.
             self._woken = True
             loop.call_soon(self._wake)
-        timer = loop.call_later(seconds, waiting.give_up, seconds)
-        try:
-            return await waiting.done
-        finally:
-            timer.cancel()
+        return waiting
 
     async def close(self) -> None:
         """Wait for the commits that run, at most one time-out long."""

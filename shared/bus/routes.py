@@ -33,10 +33,24 @@ class Route:
 
 @dataclass(frozen=True)
 class BatchRoute:
-    """An event class and the function that handles many of it at once."""
+    """An event class and the function that handles many of it at once.
+
+    Events that are `alone` are none of a batch: `handle_one` takes each of them, and of others whatever
+    has to be handled by itself. Without it, that is a batch of one.
+    """
 
     event_class: type[Event]
     handle: Callable[[Sequence[Any]], Awaitable[None]]
+    alone: Callable[[Any], bool] | None = None
+    handle_one: Callable[[Any, Receipt], Awaitable[None]] | None = None
+
+    @property
+    def single(self) -> Route:
+        """The route of what is handled by itself."""
+        return Route(self.event_class, self.handle_one or self._handle_batch_of_one)
+
+    async def _handle_batch_of_one(self, event: Any, _receipt: Receipt) -> None:
+        await self.handle([event])
 
 
 def on(event_class: type[EventT], handler: Callable[[EventT, Receipt], Awaitable[None]]) -> Route:
@@ -47,6 +61,21 @@ def on(event_class: type[EventT], handler: Callable[[EventT, Receipt], Awaitable
 def on_batch(event_class: type[EventT], handler: Callable[[Sequence[EventT]], Awaitable[None]]) -> BatchRoute:
     """Route an event class to a handler of batches, which must be idempotent per event."""
     return BatchRoute(event_class, handler)
+
+
+def on_batch_or_alone(
+    event_class: type[EventT],
+    handler: Callable[[Sequence[EventT]], Awaitable[None]],
+    *,
+    alone: Callable[[EventT], bool],
+    handle_one: Callable[[EventT, Receipt], Awaitable[None]],
+) -> BatchRoute:
+    """Route an event class to a handler of batches, and those that are `alone` each to another.
+
+    Those run side by side and begin in the order in which they came. `handle_one` must take every event of
+    the class: what of a batch has failed, or comes again, is handled by it.
+    """
+    return BatchRoute(event_class, handler, alone, handle_one)
 
 
 def on_dead_letter(handler: Callable[["DeadLetter"], Awaitable[None]]) -> Route:

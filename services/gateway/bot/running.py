@@ -9,7 +9,7 @@ from uuid import uuid4
 from services.gateway.bot import texts
 from services.gateway.bot.registry import Asked, Command, Hands, NotUnderstood, Registry, Run
 from services.gateway.domain.bots import DoorBot
-from services.gateway.domain.commands import Done, Typed, pressed_in, typed_in
+from services.gateway.domain.commands import Done, Typed, command_in
 from services.gateway.domain.updates import Written
 from services.gateway.store import User
 from shared import ids, metrics, tasks, telemetry
@@ -52,7 +52,7 @@ class Commands:
 
     async def run(self, update: UpdateReceived, written: Written, user: User | None, now: datetime) -> Done:
         """Do the command that a message or a press is, if it is one for this bot; say what was done."""
-        typed = _typed(update, written)
+        typed = command_in(update.kind, written.text)
         if typed is None or user is None or written.chat_id is None:
             return Done("ignored")
         command = self._registry.find(typed.name)
@@ -157,12 +157,6 @@ class Commands:
     def _counted(self, done: Done) -> Done:
         metrics.COMMANDS.labels(command=done.command or UNKNOWN, status=done.status).inc()
         return done
-
-
-def _typed(update: UpdateReceived, written: Written) -> Typed | None:
-    if update.kind == "message":
-        return typed_in(written.text)
-    return pressed_in(written.text) if update.kind == "callback_query" else None
 
 
 def _usage(command: Command, asked: Asked) -> Message:

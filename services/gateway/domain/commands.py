@@ -36,6 +36,13 @@ def pressed_in(data: str | None) -> Typed | None:
     return Typed(found[1], None, (found[2] or "").strip()) if found else None
 
 
+def command_in(kind: str, text: str | None) -> Typed | None:
+    """Return the command that an update is, by its kind and its words, typed or pressed."""
+    if kind == "message":
+        return typed_in(text)
+    return pressed_in(text) if kind == "callback_query" else None
+
+
 def press_data(command: str, rest: str = "") -> str:
     """Return the callback data of a button that gives a command; raises ValueError where it does not fit."""
     data = f"c1.{command} {rest}".rstrip()

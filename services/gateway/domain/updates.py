@@ -134,6 +134,12 @@ def person_of(value: Any) -> Person | None:
     )
 
 
+def words_in(update: Mapping[str, Any], kind: str) -> str | None:
+    """Return what somebody wrote, or the data of what they pressed."""
+    part = _mapping(update.get(kind))
+    return _string(part.get("data" if kind == "callback_query" else "text"))
+
+
 def written_in(update: Mapping[str, Any], kind: str) -> Written:
     """Return who wrote what, where."""
     part = _mapping(update.get(kind))
@@ -144,7 +150,7 @@ def written_in(update: Mapping[str, Any], kind: str) -> Written:
         chat_id=_integer(chat.get("id")),
         is_private=chat.get("type") == "private",
         message_id=_integer(message.get("message_id")),
-        text=_string(message.get("text")) if kind != "callback_query" else _string(part.get("data")),
+        text=words_in(update, kind),
         is_gone=message.get("date") == 0,
     )
 

@@ -4,8 +4,8 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 
-from services.gateway.domain.commands import Done
-from services.gateway.domain.updates import Written, written_in
+from services.gateway.domain.commands import Done, command_in
+from services.gateway.domain.updates import Written, words_in, written_in
 from services.gateway.store import Arrival, Arrivals, Logged, Seen, UpdateLog, User, Users
 from shared import ids
 from shared.events import (
@@ -21,6 +21,15 @@ from shared.record.redacting import emptied
 
 RunCommand = Callable[[UpdateReceived, Written, User | None, datetime], Awaitable[Done]]
 Publish = Callable[[UpdateHandled], Awaitable[None]]
+PublishAll = Callable[[Sequence[UpdateHandled]], Awaitable[None]]
+NOTHING = Done("ignored")
+
+
+def asks_for_something(update: UpdateReceived) -> bool:
+    """Say whether something is to be done about an update besides writing it down."""
+    if update.kind == "my_chat_member":
+        return True
+    return command_in(update.kind, words_in(update.update, update.kind)) is not None
 
 
 async def update_received(
@@ -42,13 +51,41 @@ async def update_received(
         if arrived.settled:
             return
         done = await run(update, written, arrived.user, now)
-        handled = UpdateHandled(
-            id=update_handled_id(update.bot_id, update.update_id), at=now, bot_id=update.bot_id,
-            update_id=update.update_id, status=done.status, command=done.command, error=done.error,
-            handling_seconds=time.monotonic() - started,
-        )  # fmt: skip
+        handled = _handled(update, done, now, started)
         await publish(handled)
         await arrivals.settle(handled)
+
+
+async def updates_written_down(
+    updates: Sequence[UpdateReceived], arrivals: Arrivals, publish: PublishAll, now: datetime
+) -> None:
+    """Register who is met and log what asks for nothing: many at once, for their order says nothing.
+
+    A crash in between costs nothing: whatever is not settled in the log comes again, under the same ids.
+    """
+    started = time.monotonic()
+    arrived = await arrivals.take_all([_arrival_of(update) for update in updates])
+    handled = [
+        _handled(update, NOTHING, now, started)
+        for update, each in zip(updates, arrived, strict=True)
+        if not each.settled
+    ]
+    if handled:
+        await publish(handled)
+        await arrivals.settle_all(handled)
+
+
+def _arrival_of(update: UpdateReceived) -> Arrival:
+    written = written_in(update.update, update.kind)
+    return Arrival(line_of(update, written), _seen_in(update, written))
+
+
+def _handled(update: UpdateReceived, done: Done, now: datetime, started: float) -> UpdateHandled:
+    return UpdateHandled(
+        id=update_handled_id(update.bot_id, update.update_id), at=now, bot_id=update.bot_id,
+        update_id=update.update_id, status=done.status, command=done.command, error=done.error,
+        handling_seconds=time.monotonic() - started,
+    )  # fmt: skip
 
 
 def _seen_in(update: UpdateReceived, written: Written) -> Seen | None:

@@ -31,8 +31,10 @@ class Arrivals:
     def __init__(self, log: UpdateLog, users: Users) -> None:
         self._log = log
         self._users = users
-        self._taking = Gathering("updates", self._take, lambda each: (each.line.bot_id, each.line.update_id))
-        self._settling = Gathering("handled", self._settle, lambda each: (each.bot_id, each.update_id))
+        self._taking = Gathering(
+            "updates", self.take_all, lambda each: (each.line.bot_id, each.line.update_id)
+        )
+        self._settling = Gathering("handled", self.settle_all, lambda each: (each.bot_id, each.update_id))
 
     async def take(self, arrival: Arrival) -> Arrived:
         """Write an update down and register who sent it, unless it is settled already."""
@@ -42,7 +44,8 @@ class Arrivals:
         """Write down what was done."""
         await self._settling.one(done)
 
-    async def _take(self, arrivals: Sequence[Arrival]) -> list[Arrived]:
+    async def take_all(self, arrivals: Sequence[Arrival]) -> list[Arrived]:
+        """Write updates down and register who sent them, but for those that are settled already."""
         settled = await self._log.settled_among([each.line for each in arrivals])
         fresh = [each for each in arrivals if (each.line.bot_id, each.line.update_id) not in settled]
         await self._log.add([each.line for each in fresh])
@@ -57,6 +60,7 @@ class Arrivals:
             for each in arrivals
         ]
 
-    async def _settle(self, done: Sequence[UpdateHandled]) -> list[None]:
+    async def settle_all(self, done: Sequence[UpdateHandled]) -> list[None]:
+        """Write down what was done with updates."""
         await self._log.settle(done)
         return [None for _ in done]

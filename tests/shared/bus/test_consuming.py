@@ -10,7 +10,7 @@ import orjson
 import pytest
 from nats.aio.client import Client
 
-from shared.bus import Bus, Receipt, RetryLater, on, on_batch
+from shared.bus import Bus, Receipt, RetryLater, on, on_batch, on_batch_or_alone
 from shared.bus.provisioning import Provisioner
 from shared.database import is_unavailable
 from shared.events import ButtonClicked, ClickAnnotated, Event
@@ -377,6 +377,106 @@ async def test_classes_of_a_subject_are_batched_each_by_itself(
     assert (sum(came["pressed"]), sum(came["annotated"])) == (20, 10)
     assert max(map(len, came.values())) < 10, "batches"
     assert [letter.event async for letter in bus.dead_letters.all()] == ["made.up"]
+
+
+async def test_some_are_handled_alone_beside_batches(
+    bus: Bus, attempts: MemoryAttempts, client: Client
+) -> None:
+    """What is alone is in no batch, begins in its order, holds up none, and fails by itself."""
+    batched: list[str] = []
+    begun: list[str] = []
+    sizes: list[int] = []
+    go_on = asyncio.Event()
+
+    async def together(presses: Sequence[ButtonClicked]) -> None:
+        sizes.append(len(presses))
+        batched.extend(press.payload for press in presses)
+
+    async def by_itself(press: ButtonClicked, _receipt: Receipt) -> None:
+        begun.append(press.payload)
+        if press.payload == "alone 0":
+            await go_on.wait()
+        if press.payload == "alone 1":
+            raise KeyError
+
+    for number in range(60):
+        await bus.publish(click(number, payload=f"many {number}"))
+        if number % 20 == 0:
+            await bus.publish(click(1000 + number, payload=f"alone {number // 20}"))
+    await client.jetstream().publish("clicks.pressed", b"{", headers={"Carillon-Event": "click.pressed"})
+    route = on_batch_or_alone(
+        ButtonClicked, together, alone=lambda press: press.payload.startswith("alone"), handle_one=by_itself
+    )
+    async with bus.consume_batches(BATCHES, route, attempts=attempts):
+        await until(lambda: len(batched) == 60 and len(begun) > 2)
+        assert begun[:3] == ["alone 0", "alone 1", "alone 2"], "one that waits holds up no other"
+        go_on.set()
+        await settled(client, BATCHES, letters=2)
+    assert sorted(batched) == sorted(f"many {number}" for number in range(60))
+    assert max(sizes) > 10
+    assert begun.count("alone 0") == begun.count("alone 2") == 1
+    assert begun.count("alone 1") == len(RETRIES) + 1
+    letters = [letter async for letter in bus.dead_letters.all()]
+    assert sorted(letter.reason for letter in letters) == ["failed", "unparsable"]
+
+
+async def test_a_batch_that_fails_is_handled_one_by_one(
+    bus: Bus, attempts: MemoryAttempts, client: Client
+) -> None:
+    """Where some are handled alone, so is each of a batch that failed: only what is to blame is buried."""
+    one_by_one: list[str] = []
+
+    async def together(_presses: Sequence[ButtonClicked]) -> None:
+        raise KeyError
+
+    async def by_itself(press: ButtonClicked, _receipt: Receipt) -> None:
+        one_by_one.append(press.payload)
+        if press.payload == "poison":
+            raise KeyError
+
+    await asyncio.gather(*(bus.publish(click(number, payload=str(number))) for number in range(20)))
+    await bus.publish(click(payload="poison"))
+    route = on_batch_or_alone(ButtonClicked, together, alone=lambda _: False, handle_one=by_itself)
+    async with bus.consume_batches(BATCHES, route, attempts=attempts):
+        await settled(client, BATCHES, letters=1)
+    assert sorted(set(one_by_one)) == sorted({*map(str, range(20)), "poison"})
+    assert len(one_by_one) == 20 + len(RETRIES) + 1
+
+
+async def test_what_is_to_be_handled_alone_is_handed_back_too(
+    bus: Bus, attempts: MemoryAttempts, client: Client
+) -> None:
+    """P20: leaving hands back what is alone and was not started; another takes each of them at once."""
+    begun: list[str] = []
+    finished: list[str] = []
+    go_on = asyncio.Event()
+
+    async def together(presses: Sequence[ButtonClicked]) -> None:
+        finished.extend(str(press.id) for press in presses)
+
+    async def by_itself(press: ButtonClicked, _receipt: Receipt) -> None:
+        begun.append(str(press.id))
+        await go_on.wait()
+        finished.append(str(press.id))
+
+    events = [click(number) for number in range(40)]
+    await asyncio.gather(*(bus.publish(event) for event in events))
+    route = on_batch_or_alone(ButtonClicked, together, alone=lambda _: True, handle_one=by_itself)
+    async with asyncio.TaskGroup() as tasks:
+        async with bus.consume_batches(BATCHES, route, attempts=attempts):
+            await until(lambda: bool(begun))
+            tasks.create_task(_set_soon(go_on))
+        started = len(begun)
+        assert sorted(finished) == sorted(begun), "what was begun is finished"
+    async with bus.consume_batches(BATCHES, route, attempts=attempts):
+        await settled(client, BATCHES)
+    assert started < 40
+    assert sorted(finished) == sorted(str(event.id) for event in events)
+
+
+async def _set_soon(event: asyncio.Event) -> None:
+    await asyncio.sleep(0.3)
+    event.set()
 
 
 async def test_unrouted_events_are_passed_over_and_unknown_names_buried(
