@@ -101,7 +101,7 @@ DURABLES: tuple[Durable, ...] = (
         for lane in ("transactional", "campaign")
         for channel in CHANNELS
     ),
-    Durable("senders_presses", "CLICKS", ("clicks.pressed",), concurrency=4),
+    Durable("senders_presses", "CLICKS", ("clicks.pressed",), concurrency=2, batch=500),
     Durable(
         "senders_dead_letters",
         "DLQ",

@@ -22,7 +22,7 @@ from services.senders.handlers.following import Redirects
 from services.senders.settings import SendersSettings
 from services.senders.store import Audiences, Campaigns, Governor, Ledger, Recipients
 from shared import failpoints, metrics, telemetry
-from shared.bus import Answering, Bus, answering, on, on_dead_letter
+from shared.bus import Answering, Bus, answering, on, on_batch, on_dead_letter
 from shared.database import Attempts, Database, is_unavailable
 from shared.events import ButtonClicked, Channel, MessageRequested, PromoCancelled, PromoDue
 from shared.links import unsubscribe_url
@@ -205,9 +205,6 @@ async def _consume(stack: AsyncExitStack, bus: Bus, desk: handlers.Desk, attempt
         "senders_cancellations": on(
             PromoCancelled, lambda event, _: handlers.promo_cancelled(event, ledger, announcer)
         ),
-        "senders_presses": on(
-            ButtonClicked, lambda event, _: handlers.button_clicked(event, ledger, announcer)
-        ),
         "senders_dead_letters": on_dead_letter(
             lambda letter: handlers.dead_letter(letter, ledger, announcer)
         ),
@@ -222,6 +219,14 @@ async def _consume(stack: AsyncExitStack, bus: Bus, desk: handlers.Desk, attempt
                 concurrency=UNLIMITED if name in LANES and not desk.limits.on else None,
             )
         )
+    await stack.enter_async_context(
+        bus.consume_batches(
+            "senders_presses",
+            on_batch(ButtonClicked, lambda presses: handlers.button_clicked(presses, ledger, announcer)),
+            attempts=attempts,
+            is_unavailable=is_unavailable,
+        )
+    )
 
 
 def _letter_senders(settings: SendersSettings) -> Collection[str]:

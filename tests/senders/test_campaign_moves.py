@@ -13,6 +13,7 @@ from services.senders.domain.limits import Limits
 from services.senders.domain.requests import Request
 from services.senders.handlers.pacing import Pacing
 from services.senders.handlers.rounds import MOVE_SECONDS
+from services.senders.store import Proof
 from services.senders.store.sums import RECOMPUTED
 from shared.bus import Refusal
 from shared.events import CampaignChanged, Channel, MessageSuppressed, campaign_item_id
@@ -103,7 +104,7 @@ async def test_a_campaign_that_is_over_is_told_again_when_its_sums_change(house:
         assert (await told(house, "done")).ambiguous == 1
         [row] = await house.ledger.in_doubt(2)
         delivery = (await house.ledger.message(row["message_id"]))[1][0]
-        await house.ledger.settle(delivery["id"], delivery["bot"], delivery["chat_id"], 5)
+        await house.ledger.settle([Proof(delivery["id"], delivery["bot"], delivery["chat_id"], 5)])
         await last_told(house, await until(house, command.campaign_id, sent=2))
 
 
@@ -240,7 +241,7 @@ async def test_sums_follow_every_turn(house: Any) -> None:
     assert (found.intended, found.sent, found.ambiguous) == (2, 1, 1)
     await house.campaigns.fold()
     row = (await house.ledger.message(doubtful))[1][0]
-    await house.ledger.settle(row["id"], row["bot"], row["chat_id"], 5)
+    await house.ledger.settle([Proof(row["id"], row["bot"], row["chat_id"], 5)])
     found = await view(house, made.id)
     assert (found.sent, found.ambiguous) == (2, 0)
     dead = house.asked(**fields)

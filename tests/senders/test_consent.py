@@ -1,5 +1,6 @@
 """What people want, and what addresses do not take: opt-outs, muted channels, quiet hours, suppressions."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -208,6 +209,15 @@ async def test_what_telegram_tells_of_a_chat_counts_by_its_time(house: Any) -> N
     events = house.of(ChatChanged)
     assert [event.change for event in events] == ["added", "blocked", "unblocked"]
     assert len({event.id for event in events}) == 3
+
+
+async def test_many_chats_at_once_are_told_of_once_each(house: Any) -> None:
+    """Whoever tells of a chat while others do publishes no change that another publishes: not all of all."""
+    commands = [told("blocked").model_copy(update={"chat_id": 1000 + number}) for number in range(250)]
+    announce = house.desk.announcer.chats
+    found = await asyncio.gather(*(api.tell_chat(each, house.recipients, announce) for each in commands))
+    assert all(each.changed for each in found)
+    assert sorted(event.chat_id for event in house.of(ChatChanged)) == [1000 + each for each in range(250)]
 
 
 async def test_what_a_crash_left_untold_of_a_chat_is_told_by_the_next_round(house: Any) -> None:

@@ -20,7 +20,7 @@ from sqlalchemy import text
 
 from services.senders.domain.policy import Again, Finish, in_doubt
 from services.senders.domain.requests import Delivery, Request
-from services.senders.store import Governor, Ledger
+from services.senders.store import Governor, Ledger, Proof
 from shared.database import Database
 from shared.events import Address, Body, Channel, Lane, MessageRequested, PromoRef, State
 from shared.ids import delivery_of
@@ -127,8 +127,8 @@ class Journey(RuleBasedStateMachine):
         in_doubt = before["state"] in ("ambiguous", "sending") or (
             before["state"] == "pending" and before["resent"]
         )
-        settled = self.run(self.ledger.settle(self.id, "default", 42 if own else 43, 9))
-        assert (settled is not None) == (own and in_doubt)
+        settled = self.run(self.ledger.settle([Proof(self.id, "default", 42 if own else 43, 9)]))
+        assert settled == ([self.id] if own and in_doubt else [])
 
     @rule()
     def dies_and_is_replayed(self) -> None:

@@ -19,6 +19,7 @@ from shared.bots import Bot
 from shared.bus import BusUnavailable, DeadLetter, Refusal
 from shared.database import Attempts
 from shared.events import (
+    Address,
     ButtonClicked,
     Channel,
     Event,
@@ -111,7 +112,7 @@ async def test_a_press_settles_a_doubt(house: Any) -> None:
             "delivery_id": delivery_id, "chat_id": 42, "message_id": 9,
         }  # fmt: skip
         event = ButtonClicked.model_validate(plain | fields)
-        await handlers.button_clicked(event, house.ledger, house.desk.announcer)
+        await handlers.button_clicked([event], house.ledger, house.desk.announcer)
 
     await press(1, chat_id=43)
     await press(2, bot="other")
@@ -121,6 +122,28 @@ async def test_a_press_settles_a_doubt(house: Any) -> None:
     await press(5)
     assert await house.deliveries(message_id) == [("telegram", "sent", "settled")]
     assert [each.provider_message_id for each in house.of(PromoPosted)] == ["9"]
+
+
+async def test_many_presses_settle_many_doubts_at_once(house: Any) -> None:
+    """Of presses that are handled together, each settles its own delivery, once, and a forged one none."""
+    house.telegram.cloud.faults.add("reset_after", method="sendMessage", times=3)
+    for chat_id in (42, 43, 44):
+        await house.handle(house.asked(lane=Lane.CAMPAIGN, address=Address(telegram_chat_id=chat_id)))
+    doubts = {each.chat_id: each.delivery_id for each in house.of(MessageAmbiguous)}
+    assert len(doubts) == 3
+
+    def press(update_id: int, of: int, chat_id: int | None) -> ButtonClicked:
+        return ButtonClicked(
+            id=click_id(123456, update_id), at=house.due().at, payload="premium", bot="default",
+            bot_id=123456, update_id=update_id, person=Person(telegram_id=update_id),
+            delivery_id=doubts[of], chat_id=chat_id, message_id=900 + of,
+        )  # fmt: skip
+
+    presses = [press(1, 42, 44), press(2, 42, 42), press(3, 43, 43), press(4, 42, 42), press(5, 44, None)]
+    await handlers.button_clicked(presses, house.ledger, house.desk.announcer)
+    await handlers.button_clicked(presses, house.ledger, house.desk.announcer)
+    told = sorted((each.chat_id, each.provider_message_id) for each in house.of(MessageSent))
+    assert told == [(42, "942"), (43, "943")]
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 A row knows what has not been told yet; whatever a crash left untold is told by the next round.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from uuid import UUID
@@ -14,6 +15,7 @@ from services.senders.handlers import versions
 from services.senders.handlers.tracing import of_message
 from services.senders.store import Campaigns, Ledger, Recipients
 from shared import metrics
+from shared.coalescing import Coalescing
 from shared.events import (
     Channel,
     ChatChanged,
@@ -30,6 +32,8 @@ from shared.events import (
 from shared.ids import derived
 
 Publish = Callable[[Event], Awaitable[None]]
+AT_ONCE = 100
+"""So many rows of one kind are told together."""
 
 _CLASSES: dict[str, type[Outcome]] = {
     State.SENT: MessageSent,
@@ -80,6 +84,9 @@ class Announcer:
         self._ledger = ledger
         self._recipients = recipients
         self._campaigns = campaigns
+        # Many may ask at once, each because of a row of its own: all rows are told by whoever is at it.
+        self.recipients = Coalescing(self._recipients_changed)
+        self.chats = Coalescing(self._chats_changed)
 
     async def outcome(self, delivery_id: UUID) -> None:
         """Tell how a delivery ended, if that is not told yet."""
@@ -98,11 +105,13 @@ class Announcer:
                 await self._tell(row)
         return len(rows)
 
-    async def recipients(self) -> None:
+    async def _recipients_changed(self) -> None:
         """Tell the newest state of every changed recipient."""
-        for row in await self._recipients.unannounced():
-            await self._publish(versions.recipient_changed(row))
-            await self._recipients.announced(row["user_id"], row["version"])
+        more = True
+        while more and (rows := await self._recipients.unannounced(AT_ONCE)):
+            await asyncio.gather(*(self._publish(versions.recipient_changed(row)) for row in rows))
+            await self._recipients.announced(rows)
+            more = len(rows) == AT_ONCE
 
     async def forgotten(self) -> None:
         """Tell who is to be forgotten by everybody."""
@@ -110,11 +119,13 @@ class Announcer:
             await self._publish(versions.recipient_forgotten(row))
             await self._recipients.forgotten_announced(row["user_id"], row["version"])
 
-    async def chats(self) -> None:
+    async def _chats_changed(self) -> None:
         """Tell what Telegram told of chats."""
-        for row in await self._recipients.untold_chats():
-            await self._publish(versions.chat_changed(row))
-            await self._recipients.chat_announced(row["bot"], row["chat_id"], row["cause"])
+        more = True
+        while more and (rows := await self._recipients.untold_chats(AT_ONCE)):
+            await asyncio.gather(*(self._publish(versions.chat_changed(row)) for row in rows))
+            await self._recipients.chats_announced(rows)
+            more = len(rows) == AT_ONCE
 
     async def migrations(self) -> None:
         """Tell which chats live on under another id."""

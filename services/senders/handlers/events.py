@@ -1,5 +1,6 @@
 """One function per event that senders handles."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -10,7 +11,7 @@ from services.senders.domain.requests import Request, chain_of
 from services.senders.handlers.announcing import Announcer
 from services.senders.handlers.desk import Desk
 from services.senders.handlers.tracing import current
-from services.senders.store import Ledger
+from services.senders.store import Ledger, Proof
 from shared import metrics, telemetry
 from shared.bus import DeadLetter, Receipt
 from shared.events import ButtonClicked, Channel, Lane, MessageRequested, PromoCancelled, PromoDue
@@ -48,12 +49,14 @@ async def promo_cancelled(event: PromoCancelled, ledger: Ledger, announcer: Anno
         await announcer.outcome(delivery_id)
 
 
-async def button_clicked(event: ButtonClicked, ledger: Ledger, announcer: Announcer) -> None:
-    """Settle an unanswered delivery as sent: a press from its own chat and bot proves that it arrived."""
-    if event.delivery_id is None or event.chat_id is None:
-        return
-    settled = await ledger.settle(event.delivery_id, event.bot, event.chat_id, event.message_id)
-    if settled:
+async def button_clicked(presses: Sequence[ButtonClicked], ledger: Ledger, announcer: Announcer) -> None:
+    """Settle unanswered deliveries as sent: a press from its own chat and bot proves that one arrived."""
+    proofs = [
+        Proof(press.delivery_id, press.bot, press.chat_id, press.message_id)
+        for press in presses
+        if press.delivery_id is not None and press.chat_id is not None
+    ]
+    for settled in await ledger.settle(proofs) if proofs else ():
         log.info("ambiguous_settled", delivery_id=str(settled))
         await announcer.outcome(settled)
 

@@ -3,6 +3,7 @@
 from services.senders.store.attempts import Bench
 from services.senders.store.audiences import Audiences
 from services.senders.store.campaigns import Campaigns
+from services.senders.store.endings import Proof
 from services.senders.store.expansions import Expansion
 from services.senders.store.governor import Governor
 from services.senders.store.ledger import Ledger
@@ -21,6 +22,7 @@ __all__ = [
     "Governor",
     "Ledger",
     "NotADraft",
+    "Proof",
     "Recipients",
     "TooMany",
     "metadata",

@@ -1,7 +1,6 @@
 """Chats: where they live on under another id, and what Telegram told of a bot in them."""
 
 from collections.abc import Sequence
-from uuid import UUID
 
 from sqlalchemy import RowMapping, text
 
@@ -52,9 +51,12 @@ _TELL = text("""
 _LIFT = text("""
     DELETE FROM suppressions
     WHERE channel = 'telegram' AND address = :address AND origin IN ('block', 'provider')""")
-_UNTOLD = text("SELECT * FROM chats_told WHERE NOT announced LIMIT 100")
+_UNTOLD = text("SELECT * FROM chats_told WHERE NOT announced LIMIT :limit")
 _TOLD = text("""
-    UPDATE chats_told SET announced = true WHERE bot = :bot AND chat_id = :chat_id AND cause = :cause""")
+    UPDATE chats_told AS known SET announced = true
+    FROM unnest(CAST(:bots AS text[]), CAST(:chat_ids AS bigint[]), CAST(:causes AS uuid[]))
+         AS told (bot, chat_id, cause)
+    WHERE known.bot = told.bot AND known.chat_id = told.chat_id AND known.cause = told.cause""")
 
 
 class Chats(Directory):
@@ -78,13 +80,15 @@ class Chats(Directory):
                 await connection.execute(SUPPRESS, entry | {"reason": command.change})
             return True
 
-    async def untold_chats(self) -> Sequence[RowMapping]:
+    async def untold_chats(self, limit: int) -> Sequence[RowMapping]:
         """Return what is new of chats and has not been published."""
-        return await self._database.rows(_UNTOLD)
+        return await self._database.rows(_UNTOLD, limit=limit)
 
-    async def chat_announced(self, bot: str, chat_id: int, cause: UUID) -> None:
-        """Note that a chat's change is published."""
-        await self._database.execute(_TOLD, bot=bot, chat_id=chat_id, cause=cause)
+    async def chats_announced(self, told: Sequence[RowMapping]) -> None:
+        """Note that these changes of chats are published."""
+        names = {"bot": "bots", "chat_id": "chat_ids", "cause": "causes"}
+        columns = {many: [row[name] for row in told] for name, many in names.items()}
+        await self._database.execute(_TOLD, **columns)
 
     async def migrate(self, bot: str, chat_id: int, new_chat_id: int) -> None:
         """Remember for good that a chat lives on under another id."""

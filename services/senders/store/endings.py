@@ -1,6 +1,8 @@
 """Deliveries that end without an attempt: settled by a press, cancelled, buried."""
 
+from collections.abc import Collection
 from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 
 from services.senders.domain.requests import Request
@@ -9,28 +11,35 @@ from services.senders.store.attempts import Attempts
 from shared.events import State
 
 
+class Proof(NamedTuple):
+    """What a press tells of a delivery: where its button was pressed, and under which message."""
+
+    delivery_id: UUID
+    bot: str
+    chat_id: int
+    message_id: int | None
+
+
 class Endings(Attempts):
     """The part of the ledger that ends deliveries from outside."""
 
-    async def settle(self, delivery_id: UUID, bot: str, chat_id: int, message_id: int | None) -> UUID | None:
-        """Take a press as proof that an unanswered delivery arrived, if chat and bot are its own."""
+    async def settle(self, proofs: Collection[Proof]) -> list[UUID]:
+        """Take presses as proof that unanswered deliveries arrived, if chat and bot are their own."""
+        # Many people press one post.
+        found = {proof[:3]: proof for proof in proofs}.values()
+        columns = {
+            "ids": [proof.delivery_id for proof in found],
+            "bots": [proof.bot for proof in found],
+            "chat_ids": [proof.chat_id for proof in found],
+            "message_ids": [str(proof.message_id or "") or None for proof in found],
+        }
         async with self._database.begin() as connection:
-            settled = await connection.execute(
-                sql.SETTLE,
-                {
-                    "id": delivery_id,
-                    "bot": bot,
-                    "chat_id": chat_id,
-                    "message_id": str(message_id or "") or None,
-                },
-            )
-            row = settled.mappings().first()
-            if row is None:
-                return None
-            await self._note(
-                connection, delivery_id, row["attempt"], State.SENT, "settled", row["provider_message_id"]
-            )
-            return delivery_id
+            rows = (await connection.execute(sql.SETTLE, columns)).mappings().all()
+            for row in rows:
+                await self._note(
+                    connection, row["id"], row["attempt"], State.SENT, "settled", row["provider_message_id"]
+                )
+        return [row["id"] for row in rows]
 
     async def cancel_promos(
         self, event_id: UUID, schedule_id: UUID, promo_id: str | None, up_to: datetime

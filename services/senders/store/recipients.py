@@ -69,7 +69,9 @@ _UNANNOUNCED = text("""
     SELECT r.*, (SELECT count(*) FROM push_subscriptions s WHERE s.user_id = r.user_id) AS subscriptions
     FROM recipients r WHERE announced < version LIMIT :limit""")
 _ANNOUNCED = text("""
-    UPDATE recipients SET announced = greatest(announced, :version) WHERE user_id = :user_id""")
+    UPDATE recipients SET announced = greatest(announced, told.version)
+    FROM unnest(CAST(:user_ids AS uuid[]), CAST(:versions AS bigint[])) AS told (user_id, version)
+    WHERE recipients.user_id = told.user_id""")
 _ANY_TO_TELL = text("""
     SELECT EXISTS (SELECT 1 FROM recipients WHERE announced < version)
         OR EXISTS (SELECT 1 FROM forgotten_recipients WHERE NOT announced)
@@ -141,13 +143,17 @@ class Recipients(Browsers, Chats, Suppressions, Linking, Erasing):
         """Say whether anything is new of recipients, of the forgotten, or of chats."""
         return bool(await self._database.value(_ANY_TO_TELL))
 
-    async def unannounced(self, limit: int = 100) -> Sequence[RowMapping]:
+    async def unannounced(self, limit: int) -> Sequence[RowMapping]:
         """Return recipients whose newest version has not been published, with their `subscriptions`."""
         return await self._database.rows(_UNANNOUNCED, limit=limit)
 
-    async def announced(self, user_id: UUID, version: int) -> None:
-        """Note that a version is published."""
-        await self._database.execute(_ANNOUNCED, user_id=user_id, version=version)
+    async def announced(self, told: Sequence[RowMapping]) -> None:
+        """Note that these versions are published."""
+        await self._database.execute(
+            _ANNOUNCED,
+            user_ids=[row["user_id"] for row in told],
+            versions=[row["version"] for row in told],
+        )
 
 
 async def _follow(connection: AsyncConnection, command: PutRecipient, before: Mapping[Any, Any]) -> None:

@@ -252,12 +252,20 @@ ANNOUNCED = text("""
 
 # A press may come before anybody has noticed that the send is in doubt, and before it is sent once more.
 SETTLE = text("""
-    UPDATE deliveries SET state = 'sent', reason = 'settled', lease_until = NULL, queue = NULL,
+    WITH unanswered AS (
+        SELECT d.id, pressed.message_id
+        FROM unnest(CAST(:ids AS uuid[]), CAST(:bots AS text[]), CAST(:chat_ids AS bigint[]),
+                    CAST(:message_ids AS text[])) AS pressed (id, bot, chat_id, message_id)
+        JOIN deliveries d ON d.id = pressed.id AND d.bot = pressed.bot AND d.chat_id = pressed.chat_id
+        WHERE d.state IN ('ambiguous', 'sending') OR d.state = 'pending' AND d.resent
+        ORDER BY d.id
+        FOR UPDATE OF d
+    )
+    UPDATE deliveries d SET state = 'sent', reason = 'settled', lease_until = NULL, queue = NULL,
            announced = false, updated_at = now(),
-           provider_message_id = coalesce(:message_id, provider_message_id)
-    WHERE id = :id AND (state IN ('ambiguous', 'sending') OR state = 'pending' AND resent)
-      AND bot = :bot AND chat_id = :chat_id
-    RETURNING attempt, provider_message_id""")
+           provider_message_id = coalesce(unanswered.message_id, d.provider_message_id)
+    FROM unanswered WHERE d.id = unanswered.id
+    RETURNING d.id, d.attempt, d.provider_message_id""")
 
 ADD_CANCELLATION = text("""
     INSERT INTO promo_cancellations (id, schedule_id, promo_id, up_to)
