@@ -41,7 +41,16 @@ from services.gateway.store import (
     Users,
 )
 from shared import tasks, telemetry
-from shared.bus import Bus, BusUnavailable, answering, on, on_batch, on_batch_or_alone
+from shared.bus import (
+    BatchRoute,
+    Bus,
+    BusUnavailable,
+    Receipt,
+    answering,
+    on,
+    on_batch,
+    on_batch_or_alone,
+)
 from shared.database import Attempts, Database, is_unavailable
 from shared.events import ButtonClicked, CampaignChanged, RecipientForgotten, UpdateReceived
 from shared.queries import AuditGateway, KeepGateway
@@ -215,22 +224,7 @@ async def consuming(
 ) -> AsyncIterator[None]:
     """Handle updates and presses while the context is open."""
     bus, users, update_log = hands.bus, hands.users, hands.log
-    arrivals = Arrivals(update_log, users)
     commands = Commands(every_command(), bots, hands)
-    queues = Queues()
-
-    async def do(update: UpdateReceived, written: Written, user: User | None, now: datetime) -> Done:
-        if update.kind == "my_chat_member":
-            return await handlers.tell_of_chat(update, bus, now)
-        return await commands.run(update, written, user, now)
-
-    async def take_update(update: UpdateReceived) -> None:
-        await handlers.update_received(update, arrivals, do, queues, bus.publish, utc_now())
-        wake()
-
-    async def take_updates(updates: Sequence[UpdateReceived]) -> None:
-        await handlers.updates_written_down(updates, arrivals, bus.publish_all, utc_now())
-        wake()
 
     async def take_presses(presses: list[ButtonClicked]) -> None:
         await handlers.button_clicked(presses, users, update_log)
@@ -240,12 +234,7 @@ async def consuming(
         closing(commands),
         bus.consume_batches(
             "gateway_updates",
-            on_batch_or_alone(
-                UpdateReceived,
-                take_updates,
-                alone=handlers.asks_for_something,
-                handle_one=lambda update, _: take_update(update),
-            ),
+            update_route(commands, hands, wake),
             attempts=attempts,
             is_unavailable=is_unavailable,
         ),
@@ -269,6 +258,28 @@ async def consuming(
         ),
     ):
         yield
+
+
+def update_route(commands: Commands, hands: Hands, wake: Callable[[], None]) -> BatchRoute:
+    """Return who handles updates: many together, but each by itself of which something is to be done."""
+    arrivals, queues, bus = Arrivals(hands.log, hands.users), Queues(), hands.bus
+
+    async def do(update: UpdateReceived, written: Written, user: User | None, now: datetime) -> Done:
+        if update.kind == "my_chat_member":
+            return await handlers.tell_of_chat(update, bus, now)
+        return await commands.run(update, written, user, now)
+
+    async def take_one(update: UpdateReceived, _receipt: Receipt) -> None:
+        await handlers.update_received(update, arrivals, do, queues, bus.publish, utc_now())
+        wake()
+
+    async def take_many(updates: Sequence[UpdateReceived]) -> None:
+        await handlers.updates_written_down(updates, arrivals, bus.publish_all, utc_now())
+        wake()
+
+    return on_batch_or_alone(
+        UpdateReceived, take_many, alone=handlers.asks_for_something, handle_one=take_one
+    )
 
 
 @asynccontextmanager
