@@ -1,100 +1,100 @@
 """aiogram, used as it is, believes the simulator."""
 
 import asyncio
+import importlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from aiogram import Bot, Dispatcher
-from aiogram import exceptions as errors
-from aiogram.client.session.aiohttp import AiohttpSession
-from aiogram.client.telegram import TelegramAPIServer
-from aiogram.enums import ParseMode
-from aiogram.filters import CommandStart
-from aiogram.methods import AnswerCallbackQuery, SendMessage
-from aiogram.types import (
-    BotCommand,
-    BotCommandScopeChat,
-    CallbackQuery,
-    ChatMemberUpdated,
-    InlineKeyboardButton,
-    InlineKeyboardMarkup,
-    Message,
-)
-from aiogram.webhook.aiohttp_server import SimpleRequestHandler
 from aiohttp import web
 
+# One worker for all, for each that runs one of them has to import it.
+pytestmark = pytest.mark.xdist_group("aiogram")
 SECRET = "s3cret_Token"
-KEYBOARD = InlineKeyboardMarkup(
-    inline_keyboard=[
-        [InlineKeyboardButton(text="Go", callback_data="p1.x")],
-        [InlineKeyboardButton(text="Site", url="https://example.com/")],
+
+
+def aiogram(module: str = "") -> Any:
+    """Return aiogram or one of its modules: importing takes seconds, and every worker reads this file."""
+    return importlib.import_module(f"aiogram{module}")
+
+
+def _keyboard() -> Any:
+    types = aiogram(".types")
+    buttons = [
+        types.InlineKeyboardButton(text="Go", callback_data="p1.x"),
+        types.InlineKeyboardButton(text="Site", url="https://example.com/"),
     ]
-)
+    return types.InlineKeyboardMarkup(inline_keyboard=[[each] for each in buttons])
 
 
 @pytest.fixture
-async def bot(street: Any) -> AsyncIterator[Bot]:
+async def bot(street: Any) -> AsyncIterator[Any]:
     """Open an aiogram bot pointed at the simulator."""
-    session = AiohttpSession(api=TelegramAPIServer.from_base(street.telegram.api_url))
-    opened = Bot(street.token, session=session)
+    api = aiogram(".client.telegram").TelegramAPIServer.from_base(street.telegram.api_url)
+    session = aiogram(".client.session.aiohttp").AiohttpSession(api=api)
+    opened = aiogram().Bot(street.token, session=session)
     yield opened
     await session.close()
 
 
-async def test_methods_give_aiograms_objects(street: Any, bot: Bot) -> None:
+async def test_methods_give_aiograms_objects(street: Any, bot: Any) -> None:
     """The calls of an ordinary bot succeed and parse into aiogram's strict types."""
+    types, keyboard = aiogram(".types"), _keyboard()
     assert (await bot.get_me()).username == "carillon_bot"
-    sent = await bot.send_message(42, "*Hi* 🚀", parse_mode=ParseMode.MARKDOWN_V2, reply_markup=KEYBOARD)
+    sent = await bot.send_message(42, "*Hi* 🚀", parse_mode="MarkdownV2", reply_markup=keyboard)
     assert sent.entities is not None
     assert sent.entities[0].extract_from(sent.text or "") == "Hi"
     assert sent.reply_markup is not None
-    assert sent.reply_markup.model_dump() == KEYBOARD.model_dump()
+    assert sent.reply_markup.model_dump() == keyboard.model_dump()
     edited = await bot.edit_message_text("Bye", chat_id=42, message_id=sent.message_id)
-    assert isinstance(edited, Message)
+    assert isinstance(edited, types.Message)
     assert edited.reply_markup is None
     assert await bot.delete_message(42, sent.message_id)
     assert (await bot.get_chat(42)).first_name == "Ann"
     assert await bot.send_chat_action(42, "typing")
-    commands = [BotCommand(command="start", description="Begin")]
-    assert await bot.set_my_commands(commands, scope=BotCommandScopeChat(chat_id=42))
-    assert [c.command for c in await bot.get_my_commands(scope=BotCommandScopeChat(chat_id=42))] == ["start"]
-    assert await bot.delete_my_commands(scope=BotCommandScopeChat(chat_id=42))
+    commands = [types.BotCommand(command="start", description="Begin")]
+    assert await bot.set_my_commands(commands, scope=types.BotCommandScopeChat(chat_id=42))
+    assert [c.command for c in await bot.get_my_commands(scope=types.BotCommandScopeChat(chat_id=42))] == [
+        "start"
+    ]
+    assert await bot.delete_my_commands(scope=types.BotCommandScopeChat(chat_id=42))
     assert (await bot.get_webhook_info()).url == ""
 
 
 @pytest.mark.parametrize(
     ("fault", "error"),
     [
-        ({"kind": "retry_after", "seconds": 7}, errors.TelegramRetryAfter),
-        ({"kind": "revoked"}, errors.TelegramUnauthorizedError),
-        ({"kind": "not_found"}, errors.TelegramNotFound),
-        ({"kind": "status_before", "status": 409}, errors.TelegramConflictError),
-        ({"kind": "status_before", "status": 413}, errors.TelegramEntityTooLarge),
-        ({"kind": "status_before", "status": 500}, errors.TelegramServerError),
-        ({"kind": "status_after", "status": 502}, errors.TelegramServerError),
-        ({"kind": "html_502"}, errors.ClientDecodeError),
-        ({"kind": "reset_before"}, errors.TelegramNetworkError),
-        ({"kind": "reset_after"}, errors.TelegramNetworkError),
+        ({"kind": "retry_after", "seconds": 7}, "TelegramRetryAfter"),
+        ({"kind": "revoked"}, "TelegramUnauthorizedError"),
+        ({"kind": "not_found"}, "TelegramNotFound"),
+        ({"kind": "status_before", "status": 409}, "TelegramConflictError"),
+        ({"kind": "status_before", "status": 413}, "TelegramEntityTooLarge"),
+        ({"kind": "status_before", "status": 500}, "TelegramServerError"),
+        ({"kind": "status_after", "status": 502}, "TelegramServerError"),
+        ({"kind": "html_502"}, "ClientDecodeError"),
+        ({"kind": "reset_before"}, "TelegramNetworkError"),
+        ({"kind": "reset_after"}, "TelegramNetworkError"),
     ],
 )
 async def test_faults_become_aiograms_exceptions(
-    street: Any, bot: Bot, fault: dict[str, Any], error: type[Exception]
+    street: Any, bot: Any, fault: dict[str, Any], error: str
 ) -> None:
     """Every kind of failure raises the class that aiogram has for it."""
+    kind = getattr(aiogram(".exceptions"), error)
     await street.control("POST", "/faults", **fault)
-    with pytest.raises(error) as raised:
+    with pytest.raises(kind) as raised:
         await bot.send_message(42, "x")
-    assert type(raised.value) is error
-    if isinstance(raised.value, errors.TelegramRetryAfter):
+    assert type(raised.value) is kind
+    if error == "TelegramRetryAfter":
         assert raised.value.retry_after == 7
 
 
-async def test_refusals_become_aiograms_exceptions(street: Any, bot: Bot) -> None:
+async def test_refusals_become_aiograms_exceptions(street: Any, bot: Any) -> None:
     """A bad request, a block and an upgraded group raise their classes, with the new chat's number."""
+    errors = aiogram(".exceptions")
     with pytest.raises(errors.TelegramBadRequest, match="can't parse entities"):
-        await bot.send_message(42, "a.b", parse_mode=ParseMode.MARKDOWN_V2)
+        await bot.send_message(42, "a.b", parse_mode="MarkdownV2")
     await street.control("POST", "/chats/42/flags", user_blocked=True)
     with pytest.raises(errors.TelegramForbiddenError, match="bot was blocked by the user"):
         await bot.send_message(42, "x")
@@ -105,22 +105,22 @@ async def test_refusals_become_aiograms_exceptions(street: Any, bot: Bot) -> Non
     assert raised.value.migrate_to_chat_id == new
 
 
-def _dispatcher(heard: list[Any]) -> Dispatcher:
+def _dispatcher(heard: list[Any]) -> Any:
     """Return a bot's handlers: /start is answered, presses are thanked for, membership is noted."""
-    dispatcher = Dispatcher()
+    dispatcher, keyboard = aiogram().Dispatcher(), _keyboard()
 
-    @dispatcher.message(CommandStart())
-    async def start(message: Message) -> SendMessage:
+    @dispatcher.message(aiogram(".filters").CommandStart())
+    async def start(message: Any) -> Any:
         heard.append(message.text)
-        return message.answer("Welcome 🚀", reply_markup=KEYBOARD)
+        return message.answer("Welcome 🚀", reply_markup=keyboard)
 
     @dispatcher.callback_query()
-    async def pressed(query: CallbackQuery) -> AnswerCallbackQuery:
+    async def pressed(query: Any) -> Any:
         heard.append(query.data)
         return query.answer("Thanks 🚀", show_alert=True)
 
     @dispatcher.my_chat_member()
-    async def changed(change: ChatMemberUpdated) -> None:
+    async def changed(change: Any) -> None:
         heard.append(change.new_chat_member.status)
 
     return dispatcher
@@ -141,7 +141,7 @@ async def _story(street: Any, heard: list[Any]) -> None:
     assert heard == ["/start premium", "p1.x", "kicked"]
 
 
-async def test_polling_bot_lives(street: Any, bot: Bot) -> None:
+async def test_polling_bot_lives(street: Any, bot: Any) -> None:
     """The library's own polling loop receives, answers and stops."""
     heard: list[Any] = []
     dispatcher = _dispatcher(heard)
@@ -154,11 +154,10 @@ async def test_polling_bot_lives(street: Any, bot: Bot) -> None:
 
 
 @asynccontextmanager
-async def _served(dispatcher: Dispatcher, bot: Bot, *, background: bool) -> AsyncIterator[str]:
+async def _served(dispatcher: Any, bot: Any, *, background: bool) -> AsyncIterator[str]:
     app = web.Application()
-    SimpleRequestHandler(dispatcher, bot, handle_in_background=background, secret_token=SECRET).register(
-        app, path="/hook"
-    )
+    handler = aiogram(".webhook.aiohttp_server").SimpleRequestHandler
+    handler(dispatcher, bot, handle_in_background=background, secret_token=SECRET).register(app, path="/hook")
     runner = web.AppRunner(app)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -167,7 +166,7 @@ async def _served(dispatcher: Dispatcher, bot: Bot, *, background: bool) -> Asyn
 
 
 @pytest.mark.parametrize("background", [False, True], ids=["reply in body", "in background"])
-async def test_webhook_bot_lives(street: Any, bot: Bot, background: bool) -> None:
+async def test_webhook_bot_lives(street: Any, bot: Any, background: bool) -> None:
     """The library's own webhook server is served, and its multipart replies in the body are performed."""
     heard: list[Any] = []
     async with _served(_dispatcher(heard), bot, background=background) as url:
@@ -178,7 +177,7 @@ async def test_webhook_bot_lives(street: Any, bot: Bot, background: bool) -> Non
         await bot.delete_webhook()
 
 
-async def test_wrong_secret_is_refused_by_aiogram(street: Any, bot: Bot) -> None:
+async def test_wrong_secret_is_refused_by_aiogram(street: Any, bot: Any) -> None:
     """A receiver that expects another secret answers 401, and the update stays."""
     heard: list[Any] = []
     async with _served(_dispatcher(heard), bot, background=False) as url:
