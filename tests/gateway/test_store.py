@@ -4,7 +4,9 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
 from sqlalchemy import event, text
+from sqlalchemy.exc import IntegrityError
 
 from services.gateway.domain.roles import Role
 from services.gateway.store import Arrival, Arrivals, Logged, Seen, UpdateLog, Users, Wish
@@ -127,6 +129,19 @@ async def test_many_at_once(database: Database) -> None:
     people = [seen(number) for number in range(300)]
     await asyncio.gather(*(users.register(each) for each in (people, people[::-1]) * 3))
     assert await database.value(text("SELECT count(*) FROM telegram_users")) == 300
+
+
+async def test_somebody_new_to_several_at_once(database: Database) -> None:
+    """Whoever several replicas meet in the same moment is registered by each of them, and fails none.
+
+    The moment is short: it takes some hundred people to meet it.
+    """
+    users = Users(database)
+    for number in range(600):
+        await asyncio.gather(*(users.register([seen(number)]) for _ in range(3)))
+    assert await database.value(text("SELECT count(*) FROM telegram_users")) == 600
+    with pytest.raises(IntegrityError):  # a Telegram id still is one person's
+        await database.execute(text("UPDATE telegram_users SET telegram_id = 1 WHERE telegram_id = 2"))
 
 
 async def test_the_log_keeps_one_line_per_update(database: Database) -> None:

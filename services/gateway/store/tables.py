@@ -46,7 +46,10 @@ telegram_users = Table(
     Column("told_menu", Text),  # digest of the commands that Telegram was last told to show them
     Column("first_seen_at", DateTime(timezone=True), nullable=False),
     Column("last_seen_at", DateTime(timezone=True), nullable=False),
-    UniqueConstraint("telegram_id", name="telegram_users_telegram_id"),
+    # Compared when a statement ends: by then it is settled who of several that insert the same was faster.
+    UniqueConstraint(
+        "telegram_id", name="telegram_users_telegram_id", deferrable=True, initially="IMMEDIATE"
+    ),
     CheckConstraint("role IN ('public', 'subscriber', 'admin', 'owner')", name="telegram_users_role"),
     Index("telegram_users_unannounced", "id", postgresql_where=text("NOT announced")),
     Index("telegram_users_told_menu", "id", postgresql_where=text("told_menu IS NOT NULL")),

@@ -16,8 +16,9 @@ from shared.events import Person, RecipientForgotten
 Preference = Literal["news", "muted", "quiet_hours", "time_zone"]
 """What people choose of themselves, and senders keeps."""
 
-# In the order of ids, so that two batches with the same people cannot wait for each other. What is older
-# than the row changes nothing of it but the private chat, which never changes once it is known.
+# In the order of ids, so that two batches with the same people cannot wait for each other; of whom both are
+# the first to meet, Telegram ids are compared at the end (see the table). What is older than the row changes
+# nothing of it but the private chat, which never changes once it is known.
 _REGISTER = text("""
     INSERT INTO telegram_users AS known (id, telegram_id, username, first_name, last_name, language, chat_id,
                                          bot, cause, first_seen_at, last_seen_at)
