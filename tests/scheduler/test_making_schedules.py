@@ -1,5 +1,6 @@
 """Schedules by command: made, edited, paused, removed; and what they would post."""
 
+import asyncio
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -110,6 +111,16 @@ async def test_names_are_taken_once_and_commands_done_once(settled: Schedules) -
     assert (await refusal_of(lambda: create(settled))).status == 409
     unknown = GetSchedule(schedule_id=UUID(int=5))
     assert (await refusal_of(lambda: api.get_schedule(unknown, settled))).status == 404
+
+
+async def test_the_same_command_side_by_side_is_done_once(settled: Schedules) -> None:
+    """A command that is repeated while the first one runs gets the same answer: no 409, and no 404."""
+    for _ in range(30):
+        made, removed = uuid4(), uuid4()
+        views = await asyncio.gather(*(create(settled, made) for _ in range(4)))
+        assert {view.id for view in views} == {EVENING}
+        await asyncio.gather(*(settled.delete(EVENING, removed, START) for _ in range(4)))
+        assert [view.id for view in await settled.views()] == [DEFAULT_SCHEDULE]
 
 
 async def test_an_edit_of_the_default_schedule_ends_the_settings(
