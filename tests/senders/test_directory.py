@@ -69,6 +69,24 @@ async def test_an_endpoint_belongs_to_its_newest_owner(house: Any) -> None:
     assert await house.recipients.subscriptions(ann) == []
 
 
+async def test_browsers_change_hands_side_by_side(house: Any) -> None:
+    """Of two who get a browser at once, both are told of: one has it, the other no longer. None fails."""
+
+    async def versions() -> list[int]:
+        return [view.version for view in [await house.recipients.view(each) for each in (ann, ben)]]
+
+    for number in range(10):
+        ann, ben = uuid4(), uuid4()
+        one, two = (f"https://fcm.googleapis.com/{number}/{name}" for name in ("one", "two"))
+        await asyncio.gather(add(house, ann, one), add(house, ben, one))
+        assert sorted(await versions()) == [2, 3]  # made, got; made, got, lost
+        await add(house, ann, one)
+        await add(house, ben, two)
+        before = await versions()
+        await asyncio.gather(add(house, ann, two), add(house, ben, one))
+        assert await versions() == [version + 2 for version in before]
+
+
 @pytest.mark.parametrize(
     "email", ["nobody", "a@b", "a b@example.org", "a@example.org\nBcc: x@example.org", ""]
 )

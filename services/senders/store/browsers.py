@@ -94,7 +94,8 @@ class Browsers(Directory):
         """
         endpoint = command.subscription.endpoint
         async with self._database.begin() as connection:
-            await alone(connection, command.user_id)
+            # Off the browser too: of two who get it at once, the second one takes it from the first.
+            await alone(connection, command.user_id, subscription_id(endpoint))
             user_id = await who_is(connection, command.user_id)
             if await is_forgotten_since(connection, command.at, command.user_id, user_id):
                 return False
@@ -108,7 +109,8 @@ class Browsers(Directory):
             )
             await connection.execute(_FORGET_OLDEST, {"user_id": user_id, "most": MOST_SUBSCRIPTIONS})
             if added.first():
-                for each in filter(None, (user_id, before)):
+                # In one order, or two who take each other's browsers wait for each other.
+                for each in sorted(filter(None, (user_id, before))):
                     await connection.execute(TOUCH, {"user_id": each})
             return True
 

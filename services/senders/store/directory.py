@@ -25,11 +25,12 @@ ITSELF = "coalesce((SELECT linked_to FROM recipients WHERE user_id = :user_id), 
 
 # Who comes back after being forgotten is somebody new, with versions above those that were told before.
 FIRST_VERSION = "1 + coalesce((SELECT version FROM forgotten_recipients WHERE user_id = :user_id), 0)"
-_ADD = f"""
-    INSERT INTO recipients AS known (user_id, version, announced, opted_out)
-    VALUES (:user_id, {FIRST_VERSION}, 0, false)"""  # noqa: S608 - a constant
-SEE = text(f"{_ADD} ON CONFLICT (user_id) DO NOTHING")
-TOUCH = text(f"{_ADD} ON CONFLICT (user_id) DO UPDATE SET version = known.version + 1, updated_at = now()")
+SEE = text(f"""
+    INSERT INTO recipients (user_id, version, announced, opted_out)
+    VALUES (:user_id, {FIRST_VERSION}, 0, false)
+    ON CONFLICT (user_id) DO NOTHING""")  # noqa: S608 - a constant
+# Whoever has been forgotten meanwhile does not come back by it.
+TOUCH = text("UPDATE recipients SET version = version + 1, updated_at = now() WHERE user_id = :user_id")
 
 
 class Directory:
