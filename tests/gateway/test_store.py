@@ -63,10 +63,12 @@ async def test_what_is_announced(database: Database) -> None:
     await users.register([seen(5)])
     (old,) = await users.unannounced(10)
     await users.register([seen(5, 1, chat_id=5)])
-    await users.mark_announced(old)
+    await users.mark_announced([old])
     (user,) = await users.unannounced(10)
     assert user.chat_id == 5
-    await users.mark_announced(user)
+    await users.register([seen(5, 2, chat_id=5)])
+    await users.mark_announced([user])
+    assert await users.unannounced(10) == [], "who was only seen again meanwhile is not told again"
     await users.register([seen(5, 2, username="other", first_name="Other")])
     assert await users.unannounced(10) == []
     await users.register([seen(5, 3, language="fr")])
@@ -84,8 +86,7 @@ async def test_who_came_back_before_the_forgetting_was_told_begins_anew(database
         await users.set_active(user, Wish(user.cause, START + timedelta(minutes=1), 1), active=False)
         await users.register([seen(telegram_id, 10)])
         await users.choose_language(user, "de", Wish(user.cause, START + timedelta(minutes=10), 2))
-        for told in await users.unannounced(10):
-            await users.mark_announced(told)
+        await users.mark_announced(await users.unannounced(10))
     # Of the two only the one has written to the bot privately since.
     wrote = {"user_id": ids.user_of_telegram(6), "chat_id": 6, "received_at": START + timedelta(minutes=10)}
     await log.add([line(2, **wrote)])
@@ -195,8 +196,7 @@ async def test_whoever_is_no_owner_any_more_is_told_of(database: Database) -> No
         await users.announce_owners_again()
         told = await users.unannounced(10)
         assert {user.telegram_id: user.role.word for user in told} == expected
-        for user in told:
-            await users.mark_announced(user)
+        await users.mark_announced(told)
 
 
 async def test_what_arrives_together_is_written_together(database: Database) -> None:

@@ -1,6 +1,7 @@
 """Telling senders of the people that the bots have met; a row knows whether it has been told."""
 
 import asyncio
+from itertools import compress
 from uuid import uuid4
 
 from services.gateway.store import User, Users
@@ -42,6 +43,7 @@ class Announcer:
         """Announce everybody who is new; False when senders did not take somebody."""
         while people := await self._users.unannounced(AT_ONCE):
             told = await asyncio.gather(*(self._tell(user) for user in people))
+            await self._users.mark_announced(list(compress(people, told)))
             if not all(told):
                 log.warning("recipients_not_announced", people=told.count(False))
                 return False
@@ -67,5 +69,4 @@ class Announcer:
                 return False
             # It would be refused for ever.
             log.error("recipient_refused", user_id=str(user.id), title=refusal.title)
-        await self._users.mark_announced(user)
         return True

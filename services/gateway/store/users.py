@@ -18,8 +18,12 @@ Preference = Literal["news", "muted", "quiet_hours", "time_zone"]
 
 # In the order of ids, so that two batches with the same people cannot wait for each other; of whom both are
 # the first to meet, Telegram ids are compared at the end (see the table). What is older than the row changes
-# nothing of it but the private chat, which never changes once it is known.
-_REGISTER = text("""
+# nothing of it but the private chat, which never changes once it is known. Who is only seen again while
+# senders is told of them keeps the cause: what is told is still how they are.
+_TOLD_THE_SAME = """
+            (excluded.language IS NULL OR excluded.language IS NOT DISTINCT FROM known.language)
+            AND (excluded.chat_id IS NULL OR known.chat_id IS NOT NULL)"""
+_REGISTER = text(f"""
     INSERT INTO telegram_users AS known (id, telegram_id, username, first_name, last_name, language, chat_id,
                                          bot, cause, first_seen_at, last_seen_at)
     SELECT id, telegram_id, username, first_name, last_name, language, chat_id, bot, cause, seen_at, seen_at
@@ -44,13 +48,12 @@ _REGISTER = text("""
             WHERE newer.chosen
         ),
         chat_id = coalesce(known.chat_id, excluded.chat_id), bot = coalesce(known.bot, excluded.bot),
-        announced = known.announced
-            AND (excluded.language IS NULL OR excluded.language IS NOT DISTINCT FROM known.language)
-            AND (excluded.chat_id IS NULL OR known.chat_id IS NOT NULL),
-        cause = excluded.cause, last_seen_at = greatest(known.last_seen_at, excluded.last_seen_at)
+        announced = known.announced AND {_TOLD_THE_SAME},
+        cause = CASE WHEN {_TOLD_THE_SAME} THEN known.cause ELSE excluded.cause END,
+        last_seen_at = greatest(known.last_seen_at, excluded.last_seen_at)
     WHERE excluded.last_seen_at >= known.last_seen_at
        OR (known.chat_id IS NULL AND excluded.chat_id IS NOT NULL)
-    """)
+    """)  # noqa: S608 - the only thing put into it is the expression above
 
 _FORGET = text("DELETE FROM telegram_users WHERE id = :id AND last_seen_at <= :at RETURNING id")
 
@@ -79,7 +82,10 @@ _ALL_OF = text("SELECT * FROM telegram_users WHERE id = ANY(CAST(:ids AS uuid[])
 _UNANNOUNCED = text("SELECT * FROM telegram_users WHERE NOT announced ORDER BY id LIMIT :limit")
 
 _ANNOUNCED = text("""
-    UPDATE telegram_users SET announced = true, announced_role = :role WHERE id = :id AND cause = :cause""")
+    UPDATE telegram_users AS known SET announced = true, announced_role = told.role
+    FROM unnest(CAST(:ids AS uuid[]), CAST(:causes AS uuid[]), CAST(:roles AS text[]))
+         AS told (id, cause, role)
+    WHERE known.id = told.id AND known.cause = told.cause""")
 
 _ANNOUNCE_AGAIN = text("""
     UPDATE telegram_users SET announced = false
@@ -256,9 +262,14 @@ class Users:
         """Return people whose state senders has not been told."""
         return [self._read(row) for row in await self._database.rows(_UNANNOUNCED, limit=limit)]
 
-    async def mark_announced(self, user: User) -> None:
-        """Remember that senders knows this state, unless it has changed since."""
-        await self._database.execute(_ANNOUNCED, id=user.id, cause=user.cause, role=user.role.word)
+    async def mark_announced(self, users: Sequence[User]) -> None:
+        """Remember that senders knows these states, but of whom has changed since."""
+        await self._database.execute(
+            _ANNOUNCED,
+            ids=[user.id for user in users],
+            causes=[user.cause for user in users],
+            roles=[user.role.word for user in users],
+        )
 
     async def announce_owners_again(self) -> None:
         """Have senders told of everybody whom settings have made an owner since, or one no longer."""
