@@ -254,7 +254,7 @@ WRONG = [
     ("POST", "/healthz", 405),
     ("GET", "/telegram//webhook", 404),
     ("GET", "/telegram/default/webhook", 405),
-    ("POST", "/telegram/nobody/webhook", 404),
+    ("POST", "/telegram/nobody/webhook", 403),
     ("PROPFIND", "/api/v1/promos", 405),
     ("TRACE", "/api/v1/promos", 405),
     ("OPTIONS", "/api/v1/nothing", 404),

@@ -8,6 +8,7 @@ from prometheus_client import REGISTRY
 
 from shared import ids
 from shared.events import ButtonClicked, ClickSource, click_id
+from tests.gateway.conftest import SECRET
 
 DELIVERY = ids.derived("delivery", "one")
 DATA = f"p1.premium.{ids.to_short(DELIVERY)}"
@@ -137,9 +138,30 @@ async def test_secrets_are_checked(gateway: Any) -> None:
     assert [press.update_id for press in gateway.published(ButtonClicked)] == [2]
 
 
-async def test_unknown_bots_and_methods(gateway: Any) -> None:
-    """Another bot's address is 404; another method is 405."""
-    assert (await gateway.hook({"update_id": 1}, bot="nobody"))[0] == 404
+async def test_strangers_learn_of_no_bot(gateway: Any) -> None:
+    """Whoever does not know a bot's secret gets the same answer whether there is such a bot or not."""
+
+    async def answer(bot: str, secret: str | None, body: Any) -> tuple[int, dict[str, str], bytes]:
+        url = f"{gateway.url}/telegram/{bot}/webhook"
+        headers = {"Content-Type": "application/json"}
+        headers |= {} if secret is None else {"X-Telegram-Bot-Api-Secret-Token": secret}
+        async with gateway.http.post(url, headers=headers, data=body) as response:
+            told = {name: value for name, value in response.headers.items() if name != "Date"}
+            return response.status, told, await response.read()
+
+    for body in (b'{"update_id": 1}', b"{", b""):
+        for secret in ("wrong", None, "ünïcode"):
+            known = await answer("default", secret, body)
+            assert known[0] == 403
+            assert await answer("nobody", secret, body) == known
+        assert (await answer("nobody", SECRET, body)) == known
+    counted = REGISTRY.get_sample_value("telegram_verification_failures_total", {"reason": "bot"})
+    assert counted is not None
+    assert counted >= 12
+
+
+async def test_other_methods(gateway: Any) -> None:
+    """Only POST is taken."""
     async with gateway.http.get(f"{gateway.url}/telegram/default/webhook") as response:
         assert (response.status, response.headers["Allow"]) == (405, "POST")
 
