@@ -38,6 +38,7 @@ STATEMENT_SECONDS = 30.0
 _AWAY_STATES = ("08", "57P", "53")
 """SQLSTATE prefixes: connection errors, operator intervention, insufficient resources."""
 _READ_ONLY_STATE = "25006"
+_LOCKED_STATE = "55P03"
 _CONFLICT_STATES = ("40P01", "40001")
 _AWAY_ERRNOS = {
     errno.ENETDOWN, errno.ENETUNREACH, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.EADDRNOTAVAIL,
@@ -222,6 +223,11 @@ def _naming_time_outs() -> Iterator[None]:
 def is_conflict(error: BaseException) -> bool:
     """Say whether a transaction lost against another, a deadlock: nothing was done, and once more may do."""
     return isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", None) in _CONFLICT_STATES
+
+
+def is_locked(error: BaseException) -> bool:
+    """Say whether a statement waited for a lock for longer than its `lock_timeout` lets it."""
+    return isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", None) == _LOCKED_STATE
 
 
 def _no_way(error: OSError) -> bool:

@@ -14,7 +14,7 @@ from services.gateway.app import app
 from services.gateway.domain.keys import Rate
 from services.gateway.domain.roles import KeyRole
 from services.gateway.settings import GatewaySettings
-from services.gateway.store import ApiKey, Keys, TooOften, UnknownKey
+from services.gateway.store import ApiKey, KeyHeld, Keys, TooOften, UnknownKey
 from shared import ids
 from shared.service import Service
 
@@ -215,6 +215,42 @@ async def test_many_calls_at_once(database: Any) -> None:
     )
     assert sum(isinstance(each, ApiKey) for each in done) == 5
     assert sum(isinstance(each, TooOften) for each in done) == 15
+
+
+async def test_a_key_that_is_locked_holds_up_no_other(database: Any) -> None:
+    """However many calls wait for a row of their key's, those of others go on; theirs end in a while."""
+    keys = Keys(database)
+    known, key = await keys.create_key(secrets.token_bytes(32), "ci", KeyRole.SERVICE)
+    _, neighbour = await keys.create_key(secrets.token_bytes(32), "other", KeyRole.SERVICE)
+    rate = Rate(1000, 100)
+    assert await keys.use_key(key, rate)
+    async with database.begin() as holding:
+        await holding.execute(text("SELECT 1 FROM api_key_rates FOR UPDATE"))
+        waiting = [asyncio.create_task(keys.use_key(key, rate)) for _ in range(12)]
+        await until_blocked(database)
+        async with asyncio.timeout(0.9):  # in less than anybody's patience
+            assert await keys.use_key(neighbour, rate)
+        with pytest.raises(KeyHeld):
+            await waiting[0]
+    assert sum(isinstance(each, ApiKey) for each in await asyncio.gather(*waiting, return_exceptions=True))
+    assert await keys.use_key(key, rate)
+    never = text("UPDATE api_keys SET last_used_at = NULL WHERE id = :id")
+    await database.execute(never, id=known.id)
+    async with database.begin() as holding:
+        await holding.execute(text("SELECT 1 FROM api_keys FOR UPDATE"))
+        assert await keys.use_key(key, rate), "when it was used last is not worth waiting for"
+    assert await keys.use_key(key, rate)
+    assert [each.last_used_at is None for each in await keys.list_keys()] == [False, False]
+
+
+async def until_blocked(database: Any) -> None:
+    """Wait until a statement waits for a lock."""
+    blocked = text("""
+        SELECT EXISTS (SELECT FROM pg_stat_activity
+                       WHERE datname = current_database() AND wait_event_type = 'Lock')""")
+    async with asyncio.timeout(60):
+        while not await database.value(blocked):
+            await asyncio.sleep(0.01)
 
 
 async def test_too_many_calls(

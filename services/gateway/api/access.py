@@ -7,11 +7,11 @@ from aiohttp import web
 from services.gateway.api.problems import Problem
 from services.gateway.domain.keys import PATTERN, Rate
 from services.gateway.domain.roles import KeyRole
-from services.gateway.store import ApiKey, Keys, TooOften
+from services.gateway.store import ApiKey, KeyHeld, Keys, TooOften
 
 
 async def admitted(request: web.Request, keys: Keys, role: KeyRole, rate: Rate | None) -> ApiKey:
-    """Return the key of a request that may do what the role may; raises the problem 401, 403 or 429."""
+    """Return the key of a request that may do what the role may; raises the problem 401, 403, 429 or 503."""
     scheme, _, key = request.headers.get("Authorization", "").partition(" ")
     key = key.strip()
     if scheme.lower() != "bearer" or not key:
@@ -22,6 +22,9 @@ async def admitted(request: web.Request, keys: Keys, role: KeyRole, rate: Rate |
         wait = str(max(math.ceil(refused.seconds), 1))
         detail = "this key is used more often than it may be"
         raise Problem(429, "Too many requests", detail, headers={"Retry-After": wait}) from None
+    except KeyHeld:
+        detail = "what is known of this key is locked; send the request again"
+        raise Problem(503, "Service unavailable", detail, headers={"Retry-After": "1"}) from None
     if found is None:
         raise _unauthorized('Bearer realm="carillon", error="invalid_token"', "the key is not valid")
     if found.role < role:

@@ -5,7 +5,7 @@ from services.gateway.store.broadcasts import Broadcasts
 from services.gateway.store.commands import Entry, PublishedCommands
 from services.gateway.store.guides import Collection, GuideNumbers, Guides
 from services.gateway.store.idempotency import Idempotency, OtherRequest
-from services.gateway.store.keys import ApiKey, Keys, TooOften, UnknownKey
+from services.gateway.store.keys import ApiKey, KeyHeld, Keys, TooOften, UnknownKey
 from services.gateway.store.tables import metadata
 from services.gateway.store.update_log import Logged, UpdateLog
 from services.gateway.store.users import People, Preference, Seen, User, Users, Wish
@@ -20,6 +20,7 @@ __all__ = [
     "GuideNumbers",
     "Guides",
     "Idempotency",
+    "KeyHeld",
     "Keys",
     "Logged",
     "OtherRequest",

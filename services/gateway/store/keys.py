@@ -1,30 +1,36 @@
 """API keys: made, looked up, revoked; the key itself is shown once and never kept."""
 
+import asyncio
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
+from weakref import WeakValueDictionary
 
 from sqlalchemy import RowMapping, text
+from sqlalchemy.exc import DBAPIError
 
 from services.gateway.domain.keys import Rate, digest_of, key_of
 from services.gateway.domain.roles import KeyRole
 from shared import ids
-from shared.database import Database
+from shared.database import Database, is_locked
 
 _CREATE = text("""
     INSERT INTO api_keys (id, name, role, sha256) VALUES (:id, :name, :role, :sha256)
     RETURNING id, name, role, created_at, last_used_at, revoked_at""")
 
-# A key in constant use is written to once a minute. What it may do at once is told by when its bucket is full
-# again, which all replicas read and write in one row.
+# A key in constant use is written to once a minute, unless somebody has its row locked. What it may do at
+# once is told by when its bucket is full again, which all replicas read and write in one row.
 _USE = text("""
-    WITH known AS (
+    WITH moment AS MATERIALIZED (SELECT set_config('lock_timeout', :patience, true)),
+    known AS (
         SELECT id, name, role, created_at, last_used_at, revoked_at
-        FROM api_keys WHERE sha256 = :sha256 AND revoked_at IS NULL
+        FROM api_keys, moment WHERE sha256 = :sha256 AND revoked_at IS NULL
+    ), due AS (
+        SELECT api_keys.id FROM api_keys JOIN known USING (id)
+        WHERE known.last_used_at IS NULL OR known.last_used_at < now() - interval '1 minute'
+        FOR NO KEY UPDATE OF api_keys SKIP LOCKED
     ), used AS (
-        UPDATE api_keys SET last_used_at = now() FROM known
-        WHERE api_keys.id = known.id
-          AND (known.last_used_at IS NULL OR known.last_used_at < now() - interval '1 minute')
+        UPDATE api_keys SET last_used_at = now() FROM due WHERE api_keys.id = due.id
     ), taken AS (
         INSERT INTO api_key_rates AS rate (api_key_id, full_at)
         SELECT id, clock_timestamp() + make_interval(secs => :step) FROM known WHERE :step > 0
@@ -36,6 +42,10 @@ _USE = text("""
     SELECT known.*, :step = 0 OR EXISTS (SELECT FROM taken) AS may,
            extract(epoch FROM rate.full_at - clock_timestamp()) - :room AS wait
     FROM known LEFT JOIN api_key_rates AS rate ON rate.api_key_id = known.id""")
+
+AT_ONCE = 2
+"""Uses of one key that ask the database at the same time: they wait for one row, and others need it too."""
+PATIENCE_SECONDS = 1.0
 
 _REVOKE = text("""
     UPDATE api_keys SET revoked_at = coalesce(revoked_at, now()) WHERE id = :id
@@ -57,6 +67,10 @@ class TooOften(Exception):
         self.seconds = seconds
 
 
+class KeyHeld(Exception):
+    """Somebody has what is known of a key locked, for longer than its caller is let wait."""
+
+
 @dataclass(frozen=True)
 class ApiKey:
     """What is known of a key."""
@@ -74,6 +88,7 @@ class Keys:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._turns: WeakValueDictionary[bytes, asyncio.Semaphore] = WeakValueDictionary()
 
     async def create_key(self, entropy: bytes, name: str, role: KeyRole) -> tuple[ApiKey, str]:
         """Make a key of 32 random bytes; return what is known of it, and the key, which is kept nowhere."""
@@ -97,15 +112,30 @@ class Keys:
         return [_read(row) for row in await self._database.rows(_LIST)]
 
     async def use_key(self, key: str, rate: Rate | None = None) -> ApiKey | None:
-        """Return what is known of a key that is valid, and remember that it was used; raises TooOften."""
+        """Return what is known of a key that is valid, and remember that it was used.
+
+        Raises TooOften, and KeyHeld when the database keeps this key waiting; other keys need not.
+        """
         step = 1 / rate.per_second if rate else 0.0
         room = step * (rate.burst - 1) if rate else 0.0
-        row = await self._database.row(_USE, sha256=digest_of(key), step=step, room=room)
+        digest = digest_of(key)
+        turn = self._turns.setdefault(digest, asyncio.Semaphore(AT_ONCE))
+        async with turn:
+            row = await self._used(digest, step, room)
         if row is None:
             return None
         if not row["may"]:
             raise TooOften(max(float(row["wait"] or 0), 0.0))
         return _read(row)
+
+    async def _used(self, digest: bytes, step: float, room: float) -> RowMapping | None:
+        patience = f"{PATIENCE_SECONDS:g}s"
+        try:
+            return await self._database.row(_USE, sha256=digest, step=step, room=room, patience=patience)
+        except DBAPIError as error:
+            if not is_locked(error):
+                raise
+            raise KeyHeld from None
 
 
 def _read(row: RowMapping) -> ApiKey:
