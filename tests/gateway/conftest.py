@@ -43,6 +43,11 @@ TOKEN = "123456:ABC-def_1234567890"
 BOT_ID = 123456
 SECRET = "s3cret_Token"
 OWNER = 77
+BROWSER_KEYS = {
+    "p256dh": "BNcRdreALRFXTkOOUHK1EtK2wtaz5Ry4YfYCA_0QTpQtUbVlUls0VJXg7A8u-Ts1XbjhazAkj7I99e8QcYP7DkM",
+    "auth": "tBHItJI5svbpez7KI4CCXg",
+}
+"""Keys of a push subscription: of RFC 8291's kind, and nobody's."""
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 TEMPLATES = TemplateList(
     items=(

@@ -7,11 +7,11 @@ from services.gateway.api.route import PLACEHOLDER, Media
 from services.gateway.api.routes import ROUTES
 from services.gateway.domain.roles import KeyRole
 from shared import ids
+from tests.gateway.conftest import BROWSER_KEYS
 
 SOME_ID = str(ids.derived("somebody"))
 MESSAGE = {"address": {"email": "a@b.c"}, "channel": "email", "body": {"text": "x"}}
 TRIAL = {"user_id": SOME_ID, "channel": "email", "template_name": "letter", "template_vars": {"name": "Ann"}}
-KEYS = {"p256dh": "BA", "auth": "BA"}
 SOON = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
 GUIDE = {"id": "a", "category": "risk", "difficulty": "beginner", "title": "A", "text": "A"}
 REQUESTS: dict[tuple[str, str], tuple[dict[str, Any], dict[str, Any]]] = {
@@ -20,7 +20,7 @@ REQUESTS: dict[tuple[str, str], tuple[dict[str, Any], dict[str, Any]]] = {
     ("PUT", "/recipients/{user_id}"): ({"language": "en"}, {"language": "es"}),
     ("POST", "/recipients/{user_id}/telegram"): ({"telegram_id": 1}, {"telegram_id": 2}),
     ("POST", "/recipients/{user_id}/push-subscriptions"): (
-        {"endpoint": "https://a.b/1", **KEYS}, {"endpoint": "https://a.b/2", **KEYS},
+        {"endpoint": "https://a.b/1", **BROWSER_KEYS}, {"endpoint": "https://a.b/2", **BROWSER_KEYS},
     ),
     ("POST", "/suppressions"): (
         {"channel": "email", "address": "a@b.c", "reason": "bounced"},

@@ -19,14 +19,14 @@ from shared.links import Purpose
 from shared.push import PUSH_SERVICES
 from shared.queries import AddPushSubscription, DeletePushSubscription, RecipientView
 from tests.devtools import CHROMIUM, Browser, chromium
-from tests.gateway.conftest import START
+from tests.gateway.conftest import BROWSER_KEYS, START
 
 USER = ids.derived("user", 1)
 KEY = vapid_keys()[1]
 BROWSERS = {
     "endpoint": "https://fcm.googleapis.com/fcm/send/abc",
     "expirationTime": None,
-    "keys": {"p256dh": "BAbc", "auth": "a-_c"},
+    "keys": BROWSER_KEYS,
 }
 SIGNING_KEY = "k" * 32
 
@@ -235,7 +235,7 @@ async def test_a_browser_subscribes_and_shows_what_is_pushed(taking: Any, tmp_pa
         await browser.run(page, "document.getElementById('act').click()")
         await browser.until(page, state("on"))
         (asked,) = taking.peers.of(AddPushSubscription)
-        assert (asked.user_id, asked.subscription.p256dh) == (USER, "BAbc")
+        assert (asked.user_id, asked.subscription.p256dh) == (USER, BROWSER_KEYS["p256dh"])
         registered = await browser.event(
             "ServiceWorker.workerRegistrationUpdated", lambda told: bool(told["registrations"])
         )

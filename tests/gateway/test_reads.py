@@ -35,6 +35,7 @@ from shared.queries import (
     StartSchedule,
     StopSchedule,
 )
+from tests.gateway.conftest import BROWSER_KEYS
 
 USER = str(ids.derived("user", 1))
 SCHEDULE = ScheduleView.model_validate(
@@ -262,11 +263,11 @@ async def test_push_subscriptions(gateway: Any) -> None:
         AddPushSubscription, lambda asked: RecipientView(user_id=asked.user_id, version=1)
     )
     path = f"/recipients/{USER}/push-subscriptions"
-    flat = {"endpoint": "https://push.example.org/x", "p256dh": "BAbc", "auth": "a-_c"}
+    flat = {"endpoint": "https://push.example.org/x", **BROWSER_KEYS}
     nested = {
         "endpoint": flat["endpoint"],
         "expirationTime": None,
-        "keys": {"p256dh": flat["p256dh"], "auth": flat["auth"]},
+        "keys": BROWSER_KEYS,
     }
     for given in (flat, nested):
         assert (await gateway.call("POST", path, json=given))[0] == 201
@@ -275,9 +276,10 @@ async def test_push_subscriptions(gateway: Any) -> None:
     }
     for change in (
         {"endpoint": "ftp://x/y"}, {"endpoint": "https://"}, {"p256dh": "+/="}, {"auth": ""}, {"more": 1},
-        {"endpoint": "https://x/a b"},
+        {"endpoint": "https://x/a b"}, {"p256dh": "B" * 87}, {"p256dh": flat["auth"]}, {"auth": "A" * 21},
     ):  # fmt: skip
-        assert (await gateway.call("POST", path, json={**flat, **change}))[0] == 422
+        status, problem = await gateway.call("POST", path, json={**flat, **change})
+        assert (status, [each["field"] for each in problem["errors"]]) == (422, [*change])
 
 
 async def test_campaigns(gateway: Any) -> None:

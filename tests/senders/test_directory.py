@@ -21,6 +21,11 @@ from shared.queries import (
     PutRecipient,
 )
 
+KEYS = {
+    "p256dh": "BNcRdreALRFXTkOOUHK1EtK2wtaz5Ry4YfYCA_0QTpQtUbVlUls0VJXg7A8u-Ts1XbjhazAkj7I99e8QcYP7DkM",
+    "auth": "tBHItJI5svbpez7KI4CCXg",
+}
+
 
 async def put(house: Any, **fields: Any) -> Any:
     """Let senders answer a PutRecipient."""
@@ -29,10 +34,10 @@ async def put(house: Any, **fields: Any) -> Any:
 
 
 async def add(
-    house: Any, user_id: UUID, endpoint: str = "https://fcm.googleapis.com/1", *http_hosts: str
+    house: Any, user_id: UUID, endpoint: str = "https://fcm.googleapis.com/1", *http_hosts: str, **keys: str
 ) -> Any:
     """Let senders answer an AddPushSubscription."""
-    subscription = PushSubscription(endpoint=endpoint, p256dh="p", auth="a")
+    subscription = PushSubscription(endpoint=endpoint, **{**KEYS, **keys})
     command = AddPushSubscription(cause=uuid4(), user_id=user_id, subscription=subscription)
     return await api.add_push_subscription(
         command, house.recipients, house.desk.announcer.recipients, PushServices(http_hosts=http_hosts)
@@ -111,6 +116,14 @@ async def test_an_endpoint_of_no_known_push_service_is_refused(house: Any, endpo
         await add(house, uuid4(), endpoint, "pushes")
     assert refused.value.status == 422
     assert (await add(house, uuid4(), "http://pushes:81/1", "pushes")).push_subscriptions
+
+
+@pytest.mark.parametrize(("name", "value"), [("p256dh", "B" * 87), ("p256dh", ""), ("auth", "AAAA")])
+async def test_keys_that_cannot_be_are_refused(house: Any, name: str, value: str) -> None:
+    """Whoever names them, what no notification could be encrypted for is refused by its name."""
+    with pytest.raises(Refusal) as refused:
+        await add(house, uuid4(), **{name: value})
+    assert (refused.value.status, refused.value.detail.split(":")[0]) == (422, name)
 
 
 async def test_what_is_unknown_is_404(house: Any) -> None:

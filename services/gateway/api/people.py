@@ -11,10 +11,10 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, field_v
 
 from services.gateway.api.requests import Email, Integer, Name, Strict
 from shared.events import Channel, PushSubscription, QuietHours
+from shared.push import AUTH_PATTERN, P256DH_PATTERN, public_key_of, secret_of
 from shared.queries import Clearable, SuppressionReason
 
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*", re.ASCII)
-_BASE64URL = re.compile(r"[A-Za-z0-9_-]+=*", re.ASCII)
 
 
 def _once_each(value: tuple[Channel, ...]) -> tuple[Channel, ...]:
@@ -110,6 +110,9 @@ class PushSubscriptionIn(PushSubscription):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    p256dh: Annotated[str, Field(json_schema_extra={"pattern": P256DH_PATTERN})]
+    auth: Annotated[str, Field(json_schema_extra={"pattern": AUTH_PATTERN})]
+
     @model_validator(mode="before")
     @classmethod
     def _flatten(cls, value: Any) -> Any:
@@ -130,9 +133,14 @@ class PushSubscriptionIn(PushSubscription):
             raise ValueError("expected an https URL")
         return value
 
-    @field_validator("p256dh", "auth")
+    @field_validator("p256dh")
     @classmethod
     def _key(cls, value: str) -> str:
-        if len(value) > 200 or not _BASE64URL.fullmatch(value):
-            raise ValueError("expected base64url")
+        public_key_of(value)
+        return value
+
+    @field_validator("auth")
+    @classmethod
+    def _secret(cls, value: str) -> str:
+        secret_of(value)
         return value

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from services.senders.api.places import page_of, place
 from services.senders.store import AlreadyLinked, Recipients
 from shared.bus import Refusal
-from shared.push import PushServices
+from shared.push import PushServices, public_key_of, secret_of
 from shared.queries import (
     AddPushSubscription,
     DeletePushSubscription,
@@ -89,7 +89,12 @@ async def add_push_subscription(
     announce: Announce,
     services: PushServices,
 ) -> RecipientView:
-    """Add a browser's subscription to a recipient; refuses what is of none of the `services`."""
+    """Add a browser's subscription to a recipient; refuses what is of none of the `services`, and no keys."""
+    for name, read in (("p256dh", public_key_of), ("auth", secret_of)):
+        try:
+            read(getattr(command.subscription, name))
+        except ValueError as problem:
+            raise Refusal(422, "Invalid subscription", f"{name}: {problem}") from None
     if not services.know(command.subscription.endpoint):
         raise Refusal(
             422, "Invalid subscription", "endpoint is not of a push service known here (PUSH_SERVICES)"

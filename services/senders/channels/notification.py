@@ -1,6 +1,5 @@
 """A notification as bytes: what the service worker shows, encrypted for one browser (RFC 8291)."""
 
-import base64
 import json
 import re
 
@@ -10,7 +9,7 @@ from yarl import URL
 
 from services.senders.domain.sending import PushContent
 from shared.events import PushSubscription
-from shared.push import PushServices
+from shared.push import PushServices, public_key_of, secret_of
 
 # RFC 8291: a body of 4096 bytes, less the header (86), the delimiter (1) and the tag (16).
 PAYLOAD_BYTES = 3993
@@ -32,9 +31,7 @@ def write(content: PushContent, topic: str) -> bytes:
 
 def encrypt(payload: bytes, subscription: PushSubscription) -> bytes:
     """Return the body that only the subscription's browser can open; raises ValueError for bad keys."""
-    receiver, auth = _decode(subscription.p256dh), _decode(subscription.auth)
-    if len(receiver) != 65 or len(auth) != 16:
-        raise ValueError("a subscription has a key of 65 bytes and a secret of 16")
+    receiver, auth = public_key_of(subscription.p256dh), secret_of(subscription.auth)
     encrypted: bytes = http_ece.encrypt(
         payload,
         private_key=ec.generate_private_key(ec.SECP256R1()),
@@ -58,8 +55,3 @@ def endpoint_of(subscription: PushSubscription, services: PushServices) -> URL:
 
 def _given(values: dict[str, str | None]) -> dict[str, str]:
     return {name: value for name, value in values.items() if value is not None}
-
-
-def _decode(text: str) -> bytes:
-    bare = text.rstrip("=")
-    return base64.b64decode(bare + "=" * (-len(bare) % 4), altchars=b"-_", validate=True)
