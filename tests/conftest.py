@@ -1,10 +1,9 @@
 """Fixtures that every level shares: a PostgreSQL and a broker per worker, and a fresh database per test."""
 
 import asyncio
-import itertools
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -13,15 +12,13 @@ import pytest
 from hypothesis import settings
 
 from shared.bus.provisioning import Provisioner
-from shared.migrations import migrate
+from tests.databases import Databases
 from tests.servers import CONTAINERS, AnyNats, AnyPostgres, open_nats, open_postgres
 
 FreshDatabase = Callable[[str], Awaitable[str]]
 T = TypeVar("T")
 
 ACK_WAIT_SECONDS = 2.0
-
-_numbers = itertools.count()
 
 # Property tests have no deadline: a busy machine is not a broken law. Here, before any of them is read.
 settings.register_profile("patient", deadline=None)
@@ -119,28 +116,28 @@ async def prepared_nats(tmp_path: Path, prepared_store: Path | None) -> AsyncIte
 
 
 @pytest.fixture(scope="session")
-def template_databases() -> dict[str, str]:
-    """The migrated databases that fresh ones are copied from, by service."""
-    return {}
+def databases(postgres_server: AnyPostgres) -> Iterator[Background[Databases]]:
+    """The databases of the worker's server."""
+
+    @asynccontextmanager
+    async def opened() -> AsyncIterator[Databases]:
+        yield Databases(postgres_server.url)
+
+    background = Background(opened)
+    yield background
+    background.close()
 
 
 @pytest.fixture
-def fresh_database(postgres_server: AnyPostgres, template_databases: dict[str, str]) -> FreshDatabase:
-    """A function that makes a database for a service, migrated, and returns its URL."""
-    base = postgres_server.url.rsplit("/", 1)[0]
+def fresh_database(databases: Background[Databases]) -> Iterator[FreshDatabase]:
+    """A function that returns the URL of a service's database, migrated and otherwise empty."""
+    taken: list[tuple[str, str]] = []
 
     async def make(service: str) -> str:
-        admin = await asyncpg.connect(postgres_server.url)
-        try:
-            if service not in template_databases:
-                template = f"template_{service}"
-                await admin.execute(f"CREATE DATABASE {template}")
-                await asyncio.to_thread(migrate, service, f"{base}/{template}")
-                template_databases[service] = template
-            name = f"{service}_{next(_numbers)}"
-            await admin.execute(f"CREATE DATABASE {name} TEMPLATE {template_databases[service]}")
-        finally:
-            await admin.close()
-        return f"{base}/{name}"
+        url: str = await asyncio.to_thread(databases.run, databases.value.take(service))
+        taken.append((service, url))
+        return url
 
-    return make
+    yield make
+    for each in taken:
+        databases.run(databases.value.give_back(*each))
