@@ -1,5 +1,6 @@
 """The NATS client, with a short way for what comes in thousands: messages of consumers, and their acks."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 
@@ -51,6 +52,21 @@ class Client(nats.aio.client.Client):
         self.stats["out_bytes"] += len(others) * len(word)
         rest = b" %d\r\n%b\r\n" % (len(word), word)
         await self._send_command(b"".join(b"PUB %b%b" % (each.encode(), rest) for each in others))
+
+    async def tell_each(self, subjects: Sequence[str], word: bytes, seconds: float) -> bool:
+        """Publish a word to each of these subjects; say whether the broker confirms that it has them.
+
+        Without a connection they wait for the next one, which may come too late. Raises TimeoutError when no
+        answer comes within so many seconds, and what `publish` raises.
+        """
+        connection, is_connected = self.stats["reconnects"], self.is_connected
+        await self.publish_to_each(subjects, word)
+        if not is_connected:
+            return False
+        async with asyncio.timeout(seconds):
+            for _ in range(2):  # the first PING may overtake what is not written yet
+                await self.flush()
+        return self.stats["reconnects"] == connection
 
     async def _process_msg(self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: bytes) -> None:
         take = self._takers.get(self._subs.get(sid)) if reply else None

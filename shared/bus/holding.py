@@ -20,7 +20,7 @@ class Holding:
         self._ack_wait_seconds = ack_wait_seconds
         self._changed = changed
         self._held: dict[str, float] = {}
-        """Reply subjects, with the monotonic time at which the broker was last told that we are at it."""
+        """Reply subjects, with the monotonic time at which the broker surely heard last that we are at it."""
 
     def __len__(self) -> int:
         return len(self._held)
@@ -30,11 +30,24 @@ class Holding:
         self._held[arrived.reply] = time.monotonic()
 
     async def renew(self) -> None:
-        """Tell the broker that everything held is still being worked on."""
-        held = list(self._held)
-        await self._tell(held, b"+WPI")
+        """Tell the broker that everything held is still being worked on.
+
+        It counts when the broker has confirmed it, from the moment before; but for what was stale by then:
+        somebody else may have that, whatever the broker is told of it now.
+        """
         now = time.monotonic()
-        self._held.update((reply, now) for reply in held if reply in self._held)
+        told = list(self._held)
+        ours = [reply for reply in told if now - self._held[reply] <= self._ack_wait_seconds]
+        if not told:
+            return
+        try:
+            is_told = await self._client.tell_each(told, b"+WPI", self._ack_wait_seconds / 3)
+        except (nats.errors.Error, OSError):
+            is_told = False
+        if is_told:
+            self._held.update((reply, now) for reply in ours if reply in self._held)
+        else:
+            log.debug("renewal_not_confirmed")
 
     def is_stale(self, *arrived: Arrived) -> bool:
         """Say whether somebody else may have one of them by now: this process stood still for too long."""
@@ -50,14 +63,11 @@ class Holding:
         await self._settle([arrived.reply], b'-NAK {"delay":%d}' % int(seconds * 1e9))
 
     async def _settle(self, replies: Sequence[str], word: bytes) -> None:
-        await self._tell(replies, word)
-        for reply in replies:
-            self._held.pop(reply, None)
-        self._changed()
-
-    async def _tell(self, replies: Sequence[str], word: bytes) -> None:
         try:
             await self._client.publish_to_each(replies, word)
         except (nats.errors.Error, OSError):
             # A lost ack is a redelivery, which every handler takes.
             log.debug("ack_not_sent")
+        for reply in replies:
+            self._held.pop(reply, None)
+        self._changed()
