@@ -1,8 +1,10 @@
 """Fixtures that every level shares: a PostgreSQL and a broker per worker, and a fresh database per test."""
 
 import asyncio
+import gc
+import os
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -13,6 +15,7 @@ from hypothesis import settings
 
 from shared.bus.provisioning import Provisioner
 from tests.databases import Databases
+from tests.memory import use_memory
 from tests.servers import CONTAINERS, AnyNats, AnyPostgres, open_nats, open_postgres
 
 FreshDatabase = Callable[[str], Awaitable[str]]
@@ -23,6 +26,20 @@ ACK_WAIT_SECONDS = 2.0
 # Property tests have no deadline: a busy machine is not a broken law. Here, before any of them is read.
 settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")
+
+# Here, before pytest makes the first one.
+use_memory(os.environ)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Keep the garbage collector from all that is collected: modules and tests stay to the end."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+        gc.freeze()
 
 
 class Background(Generic[T]):
