@@ -49,7 +49,7 @@ Moment = Annotated[AwareDatetime, Field(ge=EARLIEST, lt=LATEST)]
 class Value(BaseModel):
     """A part of an event: immutable, and tolerant of fields it does not know yet."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
 
 class Event(Value):
