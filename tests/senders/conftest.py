@@ -190,10 +190,10 @@ class House:
             while (await self.deliveries(message_id))[-1][1] != state:
                 await asyncio.sleep(0.02)
 
-    async def until_blocked(self) -> None:
-        """Wait until a statement waits for a lock."""
+    async def until_blocked(self, statements: int = 1) -> None:
+        """Wait until so many statements wait for a lock."""
         async with asyncio.timeout(60):
-            while not await self.database.value(_BLOCKED):
+            while await self.database.value(_BLOCKED) < statements:
                 await asyncio.sleep(0.01)
 
     def of(self, kind: type[EventT]) -> list[EventT]:

@@ -1,17 +1,22 @@
 """Two ids of one person: linked, written to by either, and parted again."""
 
 import asyncio
+from contextlib import suppress
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from sqlalchemy import text
 
 from services.senders import api
+from services.senders.store import AlreadyLinked
 from shared.bus import Refusal
+from shared.database import Database
 from shared.events import Channel, Lane, PushSubscription, RecipientChanged
 from shared.ids import user_of_telegram
 from shared.queries import (
     AddPushSubscription,
+    ForgetRecipient,
     GetRecipient,
     LinkUser,
     PutRecipient,
@@ -131,3 +136,54 @@ async def test_what_is_decided_meanwhile_is_not_lost(house: Any) -> None:
         await put(house, person, opted_out=False)
         await asyncio.gather(unlink(house, user_id), put(house, person, opted_out=True))
         assert (await house.recipients.view(person)).opted_out
+
+
+async def test_who_is_forgotten_while_he_is_linked_is_forgotten_whole(house: Any, database: Database) -> None:
+    """Whatever id he is named by, and whoever began first: nothing of him stays that is in anybody's way."""
+    user_id = await house.recipient(email="ann@example.org")
+    person = user_of_telegram(ANN)
+    await put(house, person, telegram_chat_id=ANN)
+    async with database.begin() as holding:
+        await holding.execute(
+            text("SELECT 1 FROM recipients WHERE user_id = :id FOR UPDATE"), {"id": user_id}
+        )
+        linking = asyncio.create_task(link(house, user_id))
+        await house.until_blocked()
+        command = ForgetRecipient(cause=uuid4(), user_id=person)
+        forgetting = asyncio.create_task(house.recipients.forget(command, uuid4()))
+        await house.until_blocked(2)
+    await asyncio.gather(linking, forgetting, return_exceptions=True)
+    assert {await house.recipients.view(each) for each in (user_id, person)} == {None}
+    assert (await link(house, uuid4())).telegram_id == ANN
+
+
+async def test_commands_about_the_same_people_side_by_side(house: Any) -> None:
+    """Linking, parting, forgetting and browsers that change hands wait for each other: none fails."""
+    people = [uuid4(), uuid4(), user_of_telegram(ANN), user_of_telegram(BEN)]
+    recipients = house.recipients
+
+    def command(number: int) -> Any:
+        cause, user_id = uuid4(), people[number % 4]
+        endpoint = f"https://push.example/{number % 3}"
+        subscription = PushSubscription(endpoint=endpoint, p256dh=str(number), auth="a")
+        match number * 7 % 5:
+            case 0:
+                return recipients.link(
+                    LinkUser(cause=cause, user_id=user_id, telegram_id=(ANN, BEN)[number % 2])
+                )
+            case 1:
+                return recipients.unlink(UnlinkUser(cause=cause, user_id=user_id))
+            case 2:
+                return recipients.forget(ForgetRecipient(cause=cause, user_id=user_id), uuid4())
+            case 3:
+                return recipients.delete_subscription(endpoint)
+            case _:
+                command = AddPushSubscription(cause=cause, user_id=user_id, subscription=subscription)
+                return recipients.add_subscription(command)
+
+    async def work(first: int) -> None:
+        for number in range(first, first + 40):
+            with suppress(AlreadyLinked):
+                await command(number)
+
+    await asyncio.gather(*(work(13 * worker) for worker in range(6)))

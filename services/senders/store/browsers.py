@@ -13,10 +13,9 @@ from services.senders.store.directory import (
     SEE,
     TOUCH,
     Directory,
-    alone,
+    alone_with,
     is_forgotten_since,
     is_new,
-    who_is,
 )
 from shared.database import Database
 from shared.events import PushSubscription
@@ -93,10 +92,9 @@ class Browsers(Directory):
         Return False for somebody who was forgotten after the command's cause.
         """
         endpoint = command.subscription.endpoint
-        async with self._database.begin() as connection:
-            # Off the browser too: of two who get it at once, the second one takes it from the first.
-            await alone(connection, command.user_id, subscription_id(endpoint))
-            user_id = await who_is(connection, command.user_id)
+        # Off the browser too: of two who get it at once, the second one takes it from the first.
+        whose = (command.user_id, subscription_id(endpoint))
+        async with alone_with(self._database, *whose, endpoint=endpoint) as (connection, user_id):
             if await is_forgotten_since(connection, command.at, command.user_id, user_id):
                 return False
             if not await is_new(connection, command):
@@ -116,7 +114,7 @@ class Browsers(Directory):
 
     async def remove_subscription(self, command: DeletePushSubscription) -> bool:
         """Take a subscription from its recipient; False when he has none such."""
-        async with self._database.begin() as connection:
+        async with alone_with(self._database, command.user_id) as (connection, _):
             if not await is_new(connection, command):
                 return True
             owned = {"user_id": command.user_id}
@@ -132,7 +130,8 @@ class Browsers(Directory):
 
     async def delete_subscription(self, endpoint: str) -> None:
         """Remove a subscription that has expired."""
-        async with self._database.begin() as connection:
+        browser = subscription_id(endpoint)
+        async with alone_with(self._database, browser, endpoint=endpoint) as (connection, _):
             await _delete(connection, endpoint)
 
     async def subscription_worked(self, endpoint: str, key: UUID) -> None:

@@ -1,5 +1,7 @@
 """What every part of the directory shares: its database, commands that work once, and who is who."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -16,12 +18,18 @@ _ONCE = text("INSERT INTO commands_done (id) VALUES (:id) ON CONFLICT (id) DO NO
 _FORGET_COMMANDS = text("DELETE FROM commands_done WHERE done_at < now() - interval '7 days'")
 # Whoever changes somebody keeps others off them, also while there is no row to lock.
 _ALONE = text("SELECT pg_advisory_xact_lock(hashtextextended(CAST(CAST(:user_id AS uuid) AS text), 0))")
-_WHO = text("SELECT coalesce(linked_to, user_id) FROM recipients WHERE user_id = :user_id")
 _IS_FORGOTTEN_SINCE = text("""
     SELECT EXISTS (SELECT 1 FROM forgotten_recipients
                    WHERE user_id = ANY(CAST(:user_ids AS uuid[])) AND forgotten_at >= :at)""")
 
 ITSELF = "coalesce((SELECT linked_to FROM recipients WHERE user_id = :user_id), :user_id)"
+_KNOWN_AS = text("""
+    SELECT known.user_id, known.linked_to
+    FROM (SELECT unnest(CAST(:user_ids AS uuid[])) AS user_id
+          UNION SELECT user_id FROM push_subscriptions WHERE endpoint = :endpoint) AS asked
+    LEFT JOIN recipients itself ON itself.user_id = asked.user_id
+    JOIN recipients known ON known.user_id = coalesce(itself.linked_to, asked.user_id)
+                          OR known.linked_to = coalesce(itself.linked_to, asked.user_id)""")
 
 # Who comes back after being forgotten is somebody new, with versions above those that were told before.
 FIRST_VERSION = "1 + coalesce((SELECT version FROM forgotten_recipients WHERE user_id = :user_id), 0)"
@@ -52,10 +60,29 @@ async def is_new(connection: AsyncConnection, command: Query[Any]) -> bool:
     return (await connection.execute(_ONCE, {"id": key})).first() is not None
 
 
-async def alone(connection: AsyncConnection, *user_ids: UUID) -> None:
-    """Keep every other command off these people until the transaction ends."""
-    for user_id in sorted(user_ids):
-        await connection.execute(_ALONE, {"user_id": user_id})
+@asynccontextmanager
+async def alone_with(
+    database: Database, *user_ids: UUID, endpoint: str | None = None
+) -> AsyncIterator[tuple[AsyncConnection, UUID]]:
+    """Open a transaction that no other command about these people runs beside, whatever ids it names them by.
+
+    With an `endpoint`, none about whoever has that browser either.
+    Yields the connection, and the id that the first one's row has: of a linked Telegram user, the one that he
+    is linked with. Where somebody has more ids than were held, it waits anew for all of them: in one order,
+    or two would wait for each other.
+    """
+    held = {*user_ids}
+    while True:
+        async with database.begin() as connection:
+            for user_id in sorted(held):
+                await connection.execute(_ALONE, {"user_id": user_id})
+            asked = {"user_ids": [*user_ids], "endpoint": endpoint}
+            rows = (await connection.execute(_KNOWN_AS, asked)).mappings().all()
+            linked = {row["user_id"]: row["linked_to"] for row in rows}
+            if linked.keys() <= held:
+                yield connection, linked.get(user_ids[0]) or user_ids[0]
+                return
+        held = {*user_ids, *linked}
 
 
 async def is_forgotten_since(connection: AsyncConnection, at: datetime | None, *user_ids: UUID) -> bool:
@@ -64,9 +91,3 @@ async def is_forgotten_since(connection: AsyncConnection, at: datetime | None, *
         return False
     asked = {"user_ids": [*user_ids], "at": at}
     return bool((await connection.execute(_IS_FORGOTTEN_SINCE, asked)).scalar())
-
-
-async def who_is(connection: AsyncConnection, user_id: UUID) -> UUID:
-    """Return the id that somebody's row has: of a linked Telegram user, the one that he is linked with."""
-    found: UUID | None = (await connection.execute(_WHO, {"user_id": user_id})).scalar()
-    return found or user_id

@@ -13,7 +13,7 @@ import orjson
 from sqlalchemy import RowMapping, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.senders.store.directory import Directory, alone, is_new, who_is
+from services.senders.store.directory import Directory, alone_with, is_new
 from services.senders.store.lists import DIGEST
 from services.senders.store.suppressions import spellings
 from shared.events import Channel
@@ -156,9 +156,7 @@ class Erasing(Directory):
 
         `nobody` is the pseudonym of what stays, made up for the occasion.
         """
-        async with self._database.begin() as connection:
-            main = await who_is(connection, command.user_id)
-            await alone(connection, *{main, command.user_id})
+        async with alone_with(self._database, command.user_id) as (connection, main):
             rows = (await connection.execute(_PERSON, {"user_id": main})).mappings().all()
             known = _known(rows, main, command.user_id, emails=command.emails)
             if not await is_new(connection, command):

@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import RowMapping, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.senders.store.directory import SEE, Directory, alone, is_new
+from services.senders.store.directory import SEE, Directory, alone_with, is_new
 from shared.ids import user_of_telegram
 from shared.queries import LinkUser, UnlinkUser
 
@@ -59,8 +59,7 @@ class Linking(Directory):
     async def link(self, command: LinkUser) -> None:
         """Make one person of a user and a Telegram user; raises AlreadyLinked."""
         user_id, person_id = command.user_id, user_of_telegram(command.telegram_id)
-        async with self._database.begin() as connection:
-            await alone(connection, user_id, person_id)
+        async with alone_with(self._database, user_id, person_id) as (connection, _):
             if not await is_new(connection, command):
                 return
             for each in (user_id, person_id):
@@ -77,11 +76,7 @@ class Linking(Directory):
     async def unlink(self, command: UnlinkUser) -> bool:
         """Part a user from his Telegram user; False when there is none."""
         parties = {"user_id": command.user_id}
-        async with self._database.begin() as connection:
-            found = await _row(connection, command.user_id)
-            telegram_id = found["telegram_id"] if found else None
-            both = [user_of_telegram(telegram_id)] if telegram_id else []
-            await alone(connection, command.user_id, *both)
+        async with alone_with(self._database, command.user_id) as (connection, _):
             if not await is_new(connection, command):
                 return True
             await connection.execute(_PART, parties)

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.senders.domain.requests import Recipient
 from services.senders.store.browsers import Browsers
 from services.senders.store.chats import Chats
-from services.senders.store.directory import FIRST_VERSION, ITSELF, alone, is_forgotten_since, is_new, who_is
+from services.senders.store.directory import FIRST_VERSION, ITSELF, alone_with, is_forgotten_since, is_new
 from services.senders.store.erasing import Erasing
 from services.senders.store.linking import Linking
 from services.senders.store.suppressions import LIFT_UNSUBSCRIBED, Suppressions, quiet_hours, spellings
@@ -97,9 +97,7 @@ class Recipients(Browsers, Chats, Suppressions, Linking, Erasing):
 
         Return False for somebody who was forgotten after the command's cause.
         """
-        async with self._database.begin() as connection:
-            await alone(connection, command.user_id)
-            user_id = await who_is(connection, command.user_id)
+        async with alone_with(self._database, command.user_id) as (connection, user_id):
             if await is_forgotten_since(connection, command.at, command.user_id, user_id):
                 return False
             if not await is_new(connection, command):
