@@ -17,6 +17,7 @@ import orjson
 from nats.aio.client import Client
 
 from shared.bus.errors import BusUnavailable, TooLarge
+from shared.topology import STREAMS
 
 BATCH_EVENTS = 500
 BATCH_BYTES = 4 * 1024 * 1024
@@ -216,6 +217,14 @@ def _take(queue: deque[Waiting]) -> list[Waiting]:
 
 
 def _stream_of(subject: str) -> str:
-    """Return a name that is the same for subjects of one stream: batches are atomic within a stream."""
+    """Return the stream that keeps a subject: a batch is atomic within one, whatever subjects it has."""
+    key = _key(subject)
+    return _STREAMS.get(key, key)
+
+
+def _key(subject: str) -> str:
     first, *rest = subject.split(".")
     return f"{first}.{rest[0]}" if first == "messages" else first
+
+
+_STREAMS = {_key(subject): stream.name for stream in STREAMS for subject in stream.subjects}
