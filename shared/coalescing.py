@@ -17,7 +17,7 @@ class Coalescing:
 
     async def __call__(self) -> None:
         """Return when the work was done, from beginning to end, after this call; raise what it raised."""
-        if self._next is None:
+        if self._next is None or self._next.done():
             self._next = asyncio.create_task(self._after(self._running))
             self._next.add_done_callback(_noticed)
         # Whoever gives up leaves it to the others.

@@ -115,11 +115,13 @@ class Service:
         if not self._started and not starting.done():
             starting.cancel()
         try:
-            async with asyncio.timeout(STOP_SECONDS):
+            async with asyncio.timeout(STOP_SECONDS) as limit:
                 await starting
         except asyncio.CancelledError:
             return True
-        except TimeoutError:
+        except TimeoutError as error:
+            if not limit.expired():
+                return self._failed(error)
             log.error("stop_took_too_long", seconds=STOP_SECONDS)
             self.exit_code = 1
         except (BusUnavailable, *_UNFORESEEN) as error:

@@ -115,7 +115,7 @@ DURABLES: tuple[Durable, ...] = (
     Durable("scheduler_forgotten", "RECIPIENTS", ("recipients.forgotten.*",), concurrency=1),
     Durable("clicks_forgotten", "RECIPIENTS", ("recipients.forgotten.*",), concurrency=1),
     Durable("gateway_forgotten", "RECIPIENTS", ("recipients.forgotten.*",), concurrency=1),
-    Durable("gateway_updates", "UPDATES", ("updates.>",), concurrency=64, batch=200),
+    Durable("gateway_updates", "UPDATES", ("updates.>",), concurrency=64, batch=100),
     Durable("gateway_campaigns", "OUTCOMES", ("campaigns.changed",), concurrency=1),
     Durable("gateway_presses", "CLICKS", ("clicks.pressed",), concurrency=1, batch=500),
 )  # fmt: skip

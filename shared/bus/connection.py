@@ -226,7 +226,10 @@ class Bus:
 
     async def _ack_wait(self, each: Durable) -> float:
         """Return the ack wait that the broker holds; raises RuntimeError when the durable is set weaker."""
-        info = await self._client.jetstream().consumer_info(each.stream, each.name)
+        try:
+            info = await self._client.jetstream().consumer_info(each.stream, each.name)
+        except (TimeoutError, OSError) as error:
+            raise BusUnavailable(f"the broker tells nothing of {each.name}") from error
         config = info.config
         if config.max_deliver not in (None, -1) or config.backoff or not config.ack_wait:
             raise RuntimeError(f"durable {each.name} is not as the topology declares it: run deploy.prepare")

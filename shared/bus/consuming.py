@@ -1,7 +1,8 @@
 """Durable consumption: pull, handle side by side, stop gracefully, wait out what is away.
 
-A message that comes again without a failure on record may have killed its process. Such messages are handled
-one at a time, so that a crash has one suspect: its neighbours are not to blame.
+A message that comes again without a failure on record was handed back untried, or has killed its process.
+Such messages are written down before they are handled, a few at a time; whichever was written down when a
+process died is handled alone, so that the next crash has one suspect: its neighbours are not to blame.
 Leaving finishes what runs and hands back what was not started.
 """
 
@@ -10,16 +11,23 @@ import time
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
-from shared import tasks, telemetry
+from shared import metrics, tasks, telemetry
 from shared.bus.envelope import Arrived
 from shared.bus.handling import OUTAGE_NAK_SECONDS, Consumer, Handling, Unparsable
 from shared.bus.holding import Holding
 from shared.bus.pulling import Pulling
+from shared.bus.records import Begun
 from shared.bus.routes import BatchRoute
 from shared.events import Event
 
 PROBE_SECONDS = 1.0
 STOP_SECONDS = 30.0
+HELD_BYTES = 32 * 1024 * 1024
+"""While so much is held, nothing more is asked for."""
+BATCH_BYTES = 4 * 1024 * 1024
+"""To a batch that is so large nothing more is added."""
+AGAIN_AT_ONCE = 8
+"""So many at once of those that may have killed their process; each of them is on record first."""
 SORTED_BATCHES = 2
 """Batches at once of a durable whose other events are handled each alone."""
 GATHER_SECONDS = 0.1
@@ -38,12 +46,12 @@ class Consumption:
         self._pulling = Pulling(consumer.client, consumer.durable, room=self._room, take=self._take)
         self._holding = Holding(consumer.client, consumer.ack_wait_seconds, self._pulling.more_room.set)
         self._handling = Handling(consumer, self._holding, self._pause)
-        self._alone = {
-            route.event_class.name: route for route in consumer.batch_routes if route.alone is not None
-        }
+        self._batch_routes = {route.event_class.name: route for route in consumer.batch_routes}
+        self._sorts = any(route.alone is not None for route in consumer.batch_routes)
         self._fresh: asyncio.Queue[Arrived] = asyncio.Queue()
         self._single: asyncio.Queue[Arrived] = asyncio.Queue()
         self._again: asyncio.Queue[Arrived] = asyncio.Queue()
+        self._room_again = asyncio.Semaphore(AGAIN_AT_ONCE)
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = False
         self._away = False
@@ -78,12 +86,12 @@ class Consumption:
         """How many batches are handled at once."""
         if not self._consumer.batch_routes:
             return 0
-        return SORTED_BATCHES if self._alone else self._durable.concurrency
+        return SORTED_BATCHES if self._sorts else self._durable.concurrency
 
     @property
     def _singles(self) -> int:
         """How many events are handled at once each alone, those aside that come again."""
-        return self._durable.concurrency if self._alone or not self._consumer.batch_routes else 0
+        return self._durable.concurrency if self._sorts or not self._consumer.batch_routes else 0
 
     @property
     def silent_seconds(self) -> float:
@@ -100,7 +108,7 @@ class Consumption:
     # --- intake -----------------------------------------------------------------------------------------
 
     def _room(self) -> int:
-        if self._stopping or self._away:
+        if self._stopping or self._away or self._holding.bytes >= HELD_BYTES:
             return 0
         at_work = self._singles + self._batches * self._durable.batch
         return max(0, 2 * at_work - len(self._holding))
@@ -116,15 +124,22 @@ class Consumption:
 
     def _is_single(self, arrived: Arrived) -> bool:
         """Say whether an event is none for a batch."""
-        if not self._consumer.batch_routes:
-            return True
-        route = self._alone.get(arrived.event)
+        if not self._sorts:
+            return not self._consumer.batch_routes
+        route = self._route_of(arrived)
         if route is None or route.alone is None:
-            return False
+            return route is None
         try:
             return route.alone(self._handling.decode(route.event_class, arrived))
-        except Unparsable:
+        except Exception:  # noqa: BLE001 - whatever is wrong with it is found, and told, where it is handled
             return True
+
+    def _route_of(self, arrived: Arrived) -> BatchRoute | None:
+        """Return the route of an event; one without our headers is of the only class that is awaited."""
+        name = arrived.event
+        if not name and len(self._batch_routes) == 1:
+            name = next(iter(self._batch_routes))
+        return self._batch_routes.get(name)
 
     async def _renew(self) -> None:
         while True:
@@ -151,7 +166,7 @@ class Consumption:
                 await self._handling.handle(arrived)
 
     async def _work_again(self) -> None:
-        """Handle what has come before: alone, unless each earlier delivery is on record as a failure."""
+        """Handle what has come before; what was begun and never ended, as its process died, alone."""
         while True:
             arrived = await self._again.get()
             if await self._returned(arrived):
@@ -159,17 +174,38 @@ class Consumption:
             begun = await self._handling.begin(arrived)
             if begun is None:
                 continue
-            if begun.crashes == 0 and begun.failures >= arrived.deliveries - 1:
+            if begun.crashes:
+                await self._handle_suspect(arrived, begun)
+            elif begun.failures >= arrived.deliveries - 1:
                 self._spawn(self._handling.handle(arrived, begun))
             else:
-                await self._handling.handle(arrived, begun)
+                # It was handed back untried, or may have killed its process before it was on record.
+                await self._room_again.acquire()
+                self._spawn(self._handle_again(arrived, begun))
+
+    async def _handle_suspect(self, arrived: Arrived, begun: Begun) -> None:
+        for _ in range(AGAIN_AT_ONCE):
+            await self._room_again.acquire()
+        try:
+            await self._handling.handle(arrived, begun)
+        finally:
+            for _ in range(AGAIN_AT_ONCE):
+                self._room_again.release()
+
+    async def _handle_again(self, arrived: Arrived, begun: Begun) -> None:
+        try:
+            await self._handling.handle(arrived, begun)
+        finally:
+            self._room_again.release()
 
     async def _work_batches(self) -> None:
         while True:
             batch = [await self._fresh.get()]
             await self._gather()
-            while not self._fresh.empty() and len(batch) < self._durable.batch:
+            size = len(batch[0].data)
+            while not self._fresh.empty() and len(batch) < self._durable.batch and size < BATCH_BYTES:
                 batch.append(self._fresh.get_nowait())
+                size += len(batch[-1].data)
             if self._is_late(*batch):
                 batch = [each for each in batch if not await self._returned(each)]
             await self._handle_batch(batch)
@@ -183,19 +219,18 @@ class Consumption:
 
     async def _handle_batch(self, batch: Sequence[Arrived]) -> None:
         """Handle what belongs together at once, and what nobody takes by itself."""
-        routes = {route.event_class.name: route for route in self._consumer.batch_routes}
-        sole = next(iter(routes.values())) if len(routes) == 1 else None
         sorted_out: dict[str, list[Arrived]] = {}
         for arrived in batch:
-            if (route := routes.get(arrived.event, sole)) is None:
+            if (route := self._route_of(arrived)) is None:
                 await self._handling.handle(arrived)
             else:
                 sorted_out.setdefault(route.event_class.name, []).append(arrived)
         for name, its in sorted_out.items():
-            await self._handle_together(routes[name], its)
+            await self._handle_together(self._batch_routes[name], its)
 
     async def _handle_together(self, route: BatchRoute, batch: Sequence[Arrived]) -> None:
         """Handle events of a class at once; whatever goes wrong, handle them one by one."""
+        began = time.monotonic()
         events = self._handling.decode_all(route.event_class, batch)
         if events is None:
             batch, events = await self._without_unparsable(route.event_class, batch)
@@ -205,11 +240,20 @@ class Consumption:
                     await route.handle(events)
         except Exception as error:  # noqa: BLE001 - the outermost boundary of every handler
             log.warning("batch_failed", durable=self._durable.name, error=type(error).__name__)
-            for arrived in batch:
-                if not await self._returned(arrived):
-                    await self._handling.handle(arrived)
+            await self._handle_each(batch)
         else:
             await self._holding.done(*batch)
+            for _ in batch:
+                metrics.EVENT_SECONDS.labels(consumer=self._durable.name).observe(time.monotonic() - began)
+
+    async def _handle_each(self, batch: Sequence[Arrived]) -> None:
+        """Handle what is left of a batch that failed, each by itself."""
+        for arrived in batch:
+            if self._sorts:
+                # There are handlers for that: the next batch need not wait.
+                self._single.put_nowait(arrived)
+            elif not await self._returned(arrived):
+                await self._handling.handle(arrived)
 
     async def _without_unparsable(
         self, event_class: type[Event], batch: Sequence[Arrived]

@@ -13,7 +13,7 @@ log = telemetry.logger(__name__)
 
 
 class Holding:
-    """The messages held of one durable; `changed` is called when one is let go."""
+    """The messages held of one durable, and how many `bytes` they have; `changed` when one is let go."""
 
     def __init__(self, client: Client, ack_wait_seconds: float, changed: Callable[[], None]) -> None:
         self._client = client
@@ -21,6 +21,8 @@ class Holding:
         self._changed = changed
         self._held: dict[str, float] = {}
         """Reply subjects, with the monotonic time at which the broker surely heard last that we are at it."""
+        self._sizes: dict[str, int] = {}
+        self.bytes = 0
 
     def __len__(self) -> int:
         return len(self._held)
@@ -28,6 +30,8 @@ class Holding:
     def take(self, arrived: Arrived) -> None:
         """Hold a message that has just come."""
         self._held[arrived.reply] = time.monotonic()
+        self._sizes[arrived.reply] = size = len(arrived.data)
+        self.bytes += size
 
     async def renew(self) -> None:
         """Tell the broker that everything held is still being worked on.
@@ -70,4 +74,5 @@ class Holding:
             log.debug("ack_not_sent")
         for reply in replies:
             self._held.pop(reply, None)
+            self.bytes -= self._sizes.pop(reply, 0)
         self._changed()

@@ -18,10 +18,15 @@ from shared.bus.envelope import Arrived
 from shared.topology import Durable
 
 EXPIRY_SECONDS = 2.0
+AT_ONCE_BYTES = 16 * 1024 * 1024
+"""So much may come for one request: the broker cuts off whoever has more than 64 MB still to be read."""
+HEADER_BYTES = 64 * 1024
+"""More than the headers of a message may have; a request for less than one message would get none."""
 GRACE_SECONDS = 1.0
 ODD_ANSWER_SECONDS = 1.0
 
 _ENDED = {"404", "408", "409"}
+_FULL = "message size exceeds maxbytes"
 _GONE = ("consumer deleted", "consumer is push based", "stream deleted")
 
 log = telemetry.logger(__name__)
@@ -63,7 +68,8 @@ class Pulling:
         self._request += 1
         self._wanted = room
         self._ended.clear()
-        body = orjson.dumps({"batch": room, "expires": int(EXPIRY_SECONDS * 1e9)})
+        largest = max(AT_ONCE_BYTES, self._client.max_payload + HEADER_BYTES)
+        body = orjson.dumps({"batch": room, "expires": int(EXPIRY_SECONDS * 1e9), "max_bytes": largest})
         try:
             await self._client.publish(self._subject, body, reply=f"{self._inbox}.{self._request}")
             async with asyncio.timeout(EXPIRY_SECONDS + GRACE_SECONDS):
@@ -88,7 +94,7 @@ class Pulling:
         status, description = headers.get("Status", ""), headers.get("Description", "").lower()
         if status in _ENDED and not description.startswith(_GONE):
             self.contact_at = time.monotonic()
-            if status == "409":
+            if status == "409" and description != _FULL:
                 # The server is short of something (or shuts down): no hot loop against it.
                 await asyncio.sleep(EXPIRY_SECONDS / 10)
         elif status != "100":

@@ -6,10 +6,11 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from sqlalchemy import text
 
 from services.senders import api
-from services.senders.handlers import Rounds
-from shared.bus import Refusal
+from services.senders.handlers import Announcer, Rounds
+from shared.bus import Refusal, TooLarge
 from shared.events import Address, Channel, ChatChanged, Lane, QuietHours
 from shared.ids import delivery_of
 from shared.queries import (
@@ -218,6 +219,43 @@ async def test_many_chats_at_once_are_told_of_once_each(house: Any) -> None:
     found = await asyncio.gather(*(api.tell_chat(each, house.recipients, announce) for each in commands))
     assert all(each.changed for each in found)
     assert sorted(event.chat_id for event in house.of(ChatChanged)) == [1000 + each for each in range(250)]
+
+
+async def test_a_change_that_cannot_be_told_holds_back_no_other(house: Any) -> None:
+    """What the broker refuses for good is raised, after everything else of its hundred is told and noted."""
+    for number in range(30):
+        await house.recipients.tell_chat(told("blocked").model_copy(update={"chat_id": 1000 + number}))
+    sent: list[int] = []
+
+    async def publish(event: Any) -> None:
+        if event.chat_id == 1007:
+            raise TooLarge("an event")
+        sent.append(event.chat_id)
+
+    announcer = Announcer(publish, house.ledger, house.recipients, house.campaigns)
+    for _ in range(2):
+        with pytest.raises(TooLarge):
+            await announcer.chats()
+    assert sorted(sent) == [1000 + number for number in range(30) if number != 7]
+
+
+async def test_telling_waits_for_nobody_who_is_changing_what_is_told(house: Any) -> None:
+    """A row that a transaction holds is told, cannot be noted, and is told again; the others are noted."""
+    for number in range(3):
+        await house.recipients.tell_chat(told("blocked").model_copy(update={"chat_id": 1000 + number}))
+        await house.recipients.put(PutRecipient(cause=uuid4(), user_id=UUID(int=number), telegram_chat_id=5))
+    tell = (house.desk.announcer.chats, house.desk.announcer.recipients)
+    async with house.database.begin() as connection:
+        await connection.execute(text("SELECT FROM chats_told WHERE chat_id = 1001 FOR UPDATE"))
+        await connection.execute(
+            text("SELECT FROM recipients WHERE user_id = :id FOR UPDATE"), {"id": UUID(int=1)}
+        )
+        async with asyncio.timeout(5):
+            await asyncio.gather(*(each() for each in tell))
+    assert [row["chat_id"] for row in await house.recipients.untold_chats(10)] == [1001]
+    assert [row["user_id"] for row in await house.recipients.unannounced(10)] == [UUID(int=1)]
+    await asyncio.gather(*(each() for each in tell))
+    assert not await house.recipients.is_to_tell()
 
 
 async def test_what_a_crash_left_untold_of_a_chat_is_told_by_the_next_round(house: Any) -> None:

@@ -4,7 +4,7 @@ A row knows what has not been told yet; whatever a crash left untold is told by 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -107,11 +107,9 @@ class Announcer:
 
     async def _recipients_changed(self) -> None:
         """Tell the newest state of every changed recipient."""
-        more = True
-        while more and (rows := await self._recipients.unannounced(AT_ONCE)):
-            await asyncio.gather(*(self._publish(versions.recipient_changed(row)) for row in rows))
-            await self._recipients.announced(rows)
-            more = len(rows) == AT_ONCE
+        await self._tell_all(
+            self._recipients.unannounced, versions.recipient_changed, self._recipients.announced
+        )
 
     async def forgotten(self) -> None:
         """Tell who is to be forgotten by everybody."""
@@ -121,11 +119,27 @@ class Announcer:
 
     async def _chats_changed(self) -> None:
         """Tell what Telegram told of chats."""
+        await self._tell_all(
+            self._recipients.untold_chats, versions.chat_changed, self._recipients.chats_announced
+        )
+
+    async def _tell_all(
+        self,
+        untold: Callable[[int], Awaitable[Sequence[RowMapping]]],
+        event_of: Callable[[RowMapping], Event],
+        note: Callable[[Sequence[RowMapping]], Awaitable[int]],
+    ) -> None:
+        """Publish rows and note which are told; then raise the first error, for what is left."""
         more = True
-        while more and (rows := await self._recipients.untold_chats(AT_ONCE)):
-            await asyncio.gather(*(self._publish(versions.chat_changed(row)) for row in rows))
-            await self._recipients.chats_announced(rows)
-            more = len(rows) == AT_ONCE
+        while more and (rows := await untold(AT_ONCE)):
+            published = (self._publish(event) for event in list(map(event_of, rows)))
+            errors = await asyncio.gather(*published, return_exceptions=True)
+            told = [row for row, error in zip(rows, errors, strict=True) if error is None]
+            noted = await note(told) if told else 0
+            for error in filter(None, errors):
+                raise error
+            # Where nothing could be noted, whoever holds the rows is to end first.
+            more = len(rows) == AT_ONCE and noted > 0
 
     async def migrations(self) -> None:
         """Tell which chats live on under another id."""

@@ -52,11 +52,17 @@ _LIFT = text("""
     DELETE FROM suppressions
     WHERE channel = 'telegram' AND address = :address AND origin IN ('block', 'provider')""")
 _UNTOLD = text("SELECT * FROM chats_told WHERE NOT announced LIMIT :limit")
+# What is locked is being changed, or noted by another replica: it is told again.
 _TOLD = text("""
-    UPDATE chats_told AS known SET announced = true
-    FROM unnest(CAST(:bots AS text[]), CAST(:chat_ids AS bigint[]), CAST(:causes AS uuid[]))
-         AS told (bot, chat_id, cause)
-    WHERE known.bot = told.bot AND known.chat_id = told.chat_id AND known.cause = told.cause""")
+    WITH told AS (
+        SELECT known.bot, known.chat_id
+        FROM unnest(CAST(:bots AS text[]), CAST(:chat_ids AS bigint[]), CAST(:causes AS uuid[]))
+             AS told (bot, chat_id, cause)
+        JOIN chats_told AS known USING (bot, chat_id, cause)
+        ORDER BY known.bot, known.chat_id FOR NO KEY UPDATE OF known SKIP LOCKED)
+    UPDATE chats_told AS known SET announced = true FROM told
+    WHERE known.bot = told.bot AND known.chat_id = told.chat_id
+    RETURNING known.chat_id""")
 
 
 class Chats(Directory):
@@ -84,11 +90,11 @@ class Chats(Directory):
         """Return what is new of chats and has not been published."""
         return await self._database.rows(_UNTOLD, limit=limit)
 
-    async def chats_announced(self, told: Sequence[RowMapping]) -> None:
-        """Note that these changes of chats are published."""
+    async def chats_announced(self, told: Sequence[RowMapping]) -> int:
+        """Note that these changes of chats are published; return of how many it could be noted."""
         names = {"bot": "bots", "chat_id": "chat_ids", "cause": "causes"}
         columns = {many: [row[name] for row in told] for name, many in names.items()}
-        await self._database.execute(_TOLD, **columns)
+        return len(await self._database.rows(_TOLD, **columns))
 
     async def migrate(self, bot: str, chat_id: int, new_chat_id: int) -> None:
         """Remember for good that a chat lives on under another id."""

@@ -1,6 +1,6 @@
 """Deliveries that end without an attempt: settled by a press, cancelled, buried."""
 
-from collections.abc import Collection
+from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
@@ -23,10 +23,10 @@ class Proof(NamedTuple):
 class Endings(Attempts):
     """The part of the ledger that ends deliveries from outside."""
 
-    async def settle(self, proofs: Collection[Proof]) -> list[UUID]:
+    async def settle(self, proofs: Sequence[Proof]) -> list[UUID]:
         """Take presses as proof that unanswered deliveries arrived, if chat and bot are their own."""
-        # Many people press one post.
-        found = {proof[:3]: proof for proof in proofs}.values()
+        # Many people press one post; the first of them tells of it.
+        found = {proof[:3]: proof for proof in reversed(proofs)}.values()
         columns = {
             "ids": [proof.delivery_id for proof in found],
             "bots": [proof.bot for proof in found],

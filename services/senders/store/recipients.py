@@ -68,10 +68,16 @@ _LIST = text("""
 _UNANNOUNCED = text("""
     SELECT r.*, (SELECT count(*) FROM push_subscriptions s WHERE s.user_id = r.user_id) AS subscriptions
     FROM recipients r WHERE announced < version LIMIT :limit""")
+# Who is locked is being changed, or noted by another replica: they are told again.
 _ANNOUNCED = text("""
-    UPDATE recipients SET announced = greatest(announced, told.version)
-    FROM unnest(CAST(:user_ids AS uuid[]), CAST(:versions AS bigint[])) AS told (user_id, version)
-    WHERE recipients.user_id = told.user_id""")
+    WITH told AS (
+        SELECT known.user_id, told.version
+        FROM unnest(CAST(:user_ids AS uuid[]), CAST(:versions AS bigint[])) AS told (user_id, version)
+        JOIN recipients AS known USING (user_id)
+        ORDER BY known.user_id FOR NO KEY UPDATE OF known SKIP LOCKED)
+    UPDATE recipients AS known SET announced = greatest(announced, told.version) FROM told
+    WHERE known.user_id = told.user_id
+    RETURNING known.user_id""")
 _ANY_TO_TELL = text("""
     SELECT EXISTS (SELECT 1 FROM recipients WHERE announced < version)
         OR EXISTS (SELECT 1 FROM forgotten_recipients WHERE NOT announced)
@@ -145,13 +151,14 @@ class Recipients(Browsers, Chats, Suppressions, Linking, Erasing):
         """Return recipients whose newest version has not been published, with their `subscriptions`."""
         return await self._database.rows(_UNANNOUNCED, limit=limit)
 
-    async def announced(self, told: Sequence[RowMapping]) -> None:
-        """Note that these versions are published."""
-        await self._database.execute(
+    async def announced(self, told: Sequence[RowMapping]) -> int:
+        """Note that these versions are published; return of how many it could be noted."""
+        noted = await self._database.rows(
             _ANNOUNCED,
             user_ids=[row["user_id"] for row in told],
             versions=[row["version"] for row in told],
         )
+        return len(noted)
 
 
 async def _follow(connection: AsyncConnection, command: PutRecipient, before: Mapping[Any, Any]) -> None:

@@ -12,6 +12,7 @@ from nats.aio.client import Client
 
 from shared.bus import Bus, Receipt, RetryLater, on, on_batch, on_batch_or_alone
 from shared.bus.provisioning import Provisioner
+from shared.bus.pulling import HEADER_BYTES
 from shared.database import is_unavailable
 from shared.events import ButtonClicked, ClickAnnotated, Event
 from tests.conftest import ACK_WAIT_SECONDS
@@ -472,6 +473,63 @@ async def test_what_is_to_be_handled_alone_is_handed_back_too(
         await settled(client, BATCHES)
     assert started < 40
     assert sorted(finished) == sorted(str(event.id) for event in events)
+
+
+async def test_what_a_stranger_published_is_sorted_too(
+    bus: Bus, attempts: MemoryAttempts, client: Client
+) -> None:
+    """Without our headers an event is of the class that is awaited; one of another name is none of it."""
+    batched: list[str] = []
+    alone: list[str] = []
+
+    async def together(presses: Sequence[ButtonClicked]) -> None:
+        batched.extend(press.payload for press in presses)
+
+    async def by_itself(press: ButtonClicked, _receipt: Receipt) -> None:
+        alone.append(press.payload)
+
+    for payload in ("alone", "many"):
+        body = click(payload=payload).model_dump_json().encode()
+        await client.jetstream().publish("clicks.pressed", body)
+        await client.jetstream().publish("clicks.pressed", body, headers={"Carillon-Event": "made.up"})
+    route = on_batch_or_alone(
+        ButtonClicked, together, alone=lambda press: press.payload == "alone", handle_one=by_itself
+    )
+    async with bus.consume_batches(BATCHES, route, attempts=attempts):
+        await settled(client, BATCHES, letters=2)
+    assert (batched, alone) == (["many"], ["alone"])
+    assert [letter.event async for letter in bus.dead_letters.all()] == ["made.up", "made.up"]
+
+
+async def test_no_more_is_held_than_there_is_memory_for(
+    bus: Bus, attempts: MemoryAttempts, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """P9: requests are bounded by bytes, and so is what is held: large messages come when there is room."""
+    monkeypatch.setattr("shared.bus.consuming.HELD_BYTES", 1024 * 1024)
+    monkeypatch.setattr("shared.bus.pulling.AT_ONCE_BYTES", 1024 * 1024)
+    largest = client.max_payload + HEADER_BYTES
+    count, size = 40, largest // 5
+    handled = 0
+    go_on = asyncio.Event()
+
+    async def handle(presses: Sequence[ButtonClicked]) -> None:
+        nonlocal handled
+        await go_on.wait()
+        handled += len(presses)
+
+    for number in range(count):
+        await bus.publish(click(number, cta_text="x" * size))
+    async with bus.consume_batches(BATCHES, on_batch(ButtonClicked, handle), attempts=attempts):
+        holding = bus._consumptions[BATCHES]._holding
+        await until(lambda: holding.bytes > 1024 * 1024)
+        await asyncio.sleep(0.5)
+        assert len(holding) < 12, (
+            "of a message more than what was asked for, and one request beyond the bound"
+        )
+        go_on.set()
+        await until(lambda: handled == count)
+        await settled(client, BATCHES)
+        assert holding.bytes == 0
 
 
 async def _set_soon(event: asyncio.Event) -> None:
