@@ -35,6 +35,11 @@ async def measure(rounds: int) -> Figure:
     async with stack("clicks") as opened:
         client = await nats.connect(opened.outside.nats_url)
         stream = client.jetstream()
+        await stream.pause_consumer(STREAM, DURABLE, LATER)
+        # The first are slower, whatever the size: they fill the caches.
+        await publish(opened, first)
+        await consumed(opened, stream, EVENTS)
+        first += EVENTS
         for size in SIZES:
             ours: list[float] = []
             raw: list[float] = []
