@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from prometheus_client import REGISTRY
 
-from carillon.audit import DIRECT
+from carillon.audit import book_of
 from carillon.trim import KEEPING
 from services.gateway.handlers import Trimmer
 from shared.bus import Bus, answering
@@ -45,7 +45,7 @@ async def answers(world: World, *but: str) -> AsyncIterator[Database]:
 
 
 async def _audit(bus: Bus, database: Database, question: Any) -> Books:
-    return await DIRECT[question.service](question, database, bus.streams)
+    return await book_of(question.service)(question, database, bus.streams)
 
 
 async def _keep(bus: Bus, url: str, question: Any) -> Kept:
