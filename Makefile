@@ -6,7 +6,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
-WORKERS ?= 4
+WORKERS ?= 5
 # Without bytecode every process of the tests would compile all modules anew.
 export PYTHONDONTWRITEBYTECODE :=
 CONTAINERS := $(filter containers,$(STACK))

@@ -21,6 +21,7 @@ DUE_IN = text(
     "SELECT CAST(extract(epoch FROM due_at - now()) AS float8) FROM deliveries WHERE message_id = :id"
 )
 TAKE = text("INSERT INTO campaign_reached (key, delivery_id) VALUES (:key, :id)")
+LOOK_AGAIN = text("UPDATE deliveries SET due_at = now() WHERE state = 'pending' AND reason = 'duplicate'")
 PLACES = text("SELECT count(*) FROM campaign_reached")
 
 
@@ -35,6 +36,14 @@ def item(campaign_id: UUID, position: int, **fields: Any) -> MessageRequested:
     """Return the message to one entry of a campaign's list."""
     own = {"id": campaign_item_id(campaign_id, position), "lane": Lane.CAMPAIGN, "campaign_id": campaign_id}
     return asked(**own, campaign_position=position, **fields)
+
+
+async def until(house: Any, state: str, message_id: UUID) -> None:
+    """Wait until a message has ended so; whoever waits for a rival looks at once, and not in 15 seconds."""
+    async with asyncio.timeout(60):
+        while (await house.deliveries(message_id))[-1][1] != state:
+            await house.database.execute(LOOK_AGAIN)
+            await asyncio.sleep(0.1)
 
 
 async def ends(house: Any, *ids: UUID) -> list[tuple[str, str, str | None]]:
@@ -120,7 +129,8 @@ async def test_entries_that_are_tried_at_once_send_one(house: Any, campaign_id: 
         async with asyncio.timeout(60):
             for each in entries:
                 while (await ends(house, each.id))[0][1] == "pending":
-                    await asyncio.sleep(0.05)
+                    await house.database.execute(LOOK_AGAIN)
+                    await asyncio.sleep(0.1)
     assert sorted(end[1:] for end in await ends(house, *(each.id for each in entries))) == sorted(
         [("sent", None), *[("suppressed", "duplicate")] * 11], key=str
     )
@@ -154,7 +164,7 @@ async def test_who_comes_second_waits_for_what_comes_of_the_first(
 
     await ledger.finish(delivery, attempt, end)
     async with house.rounds():
-        await house.until(second[0], entries[1].id)
+        await until(house, second[0], entries[1].id)
     assert await ends(house, entries[1].id) == [("telegram", *second)]
     assert len(house.texts()) == (second[0] == "sent")
 
@@ -260,7 +270,7 @@ async def test_two_whose_addresses_are_swapped_both_get_theirs(house: Any, campa
         await house.recipients.put(PutRecipient(cause=uuid4(), user_id=who, email=f"{name}@example.org"))
     async with house.rounds():
         for each in entries:
-            await house.until("sent", each.id)
+            await until(house, "sent", each.id)
 
 
 async def test_who_waits_for_another_takes_no_slot_and_holds_nobody_back(
