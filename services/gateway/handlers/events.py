@@ -64,11 +64,11 @@ async def updates_written_down(
     A crash in between costs nothing: whatever is not settled in the log comes again, under the same ids.
     """
     started = time.monotonic()
-    arrived = await arrivals.take_all([_arrival_of(update) for update in updates])
+    settled = await arrivals.write_down([_arrival_of(update) for update in updates])
     handled = [
         _handled(update, NOTHING, now, started)
-        for update, each in zip(updates, arrived, strict=True)
-        if not each.settled
+        for update, is_settled in zip(updates, settled, strict=True)
+        if not is_settled
     ]
     if handled:
         await publish(handled)

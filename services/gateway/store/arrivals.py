@@ -1,6 +1,6 @@
 """Updates as they arrive, and whoever sent them: what comes in the same moment is written down together."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from services.gateway.store.update_log import Logged, UpdateLog
@@ -46,12 +46,8 @@ class Arrivals:
 
     async def take_all(self, arrivals: Sequence[Arrival]) -> list[Arrived]:
         """Write updates down and register who sent them, but for those that are settled already."""
-        settled = await self._log.settled_among([each.line for each in arrivals])
-        fresh = [each for each in arrivals if (each.line.bot_id, each.line.update_id) not in settled]
-        await self._log.add([each.line for each in fresh])
-        seen = [each.seen for each in fresh if each.seen is not None]
-        await self._users.register(seen)
-        known = await self._users.all_of([each.person.telegram_id for each in seen])
+        settled = await self._written([each.line for each in arrivals])
+        known = await self._users.meet(_seen(arrivals, settled))
         return [
             Arrived(
                 settled=(each.line.bot_id, each.line.update_id) in settled,
@@ -60,7 +56,28 @@ class Arrivals:
             for each in arrivals
         ]
 
+    async def write_down(self, arrivals: Sequence[Arrival]) -> list[bool]:
+        """Write updates down and register who sent them; say of each whether it is settled already."""
+        settled = await self._written([each.line for each in arrivals])
+        await self._users.register(_seen(arrivals, settled))
+        return [(each.line.bot_id, each.line.update_id) in settled for each in arrivals]
+
+    async def _written(self, lines: Sequence[Logged]) -> set[tuple[int, int]]:
+        """Write updates down, and return those that were there and are settled."""
+        new = await self._log.add_new(lines)
+        old = [line for line in lines if (line.bot_id, line.update_id) not in new]
+        return await self._log.settled_among(old) if old else set()
+
     async def settle_all(self, done: Sequence[UpdateHandled]) -> list[None]:
         """Write down what was done with updates."""
         await self._log.settle(done)
         return [None for _ in done]
+
+
+def _seen(arrivals: Sequence[Arrival], settled: Collection[tuple[int, int]]) -> list[Seen]:
+    """Return who was seen by what is not settled."""
+    return [
+        each.seen
+        for each in arrivals
+        if each.seen is not None and (each.line.bot_id, each.line.update_id) not in settled
+    ]

@@ -33,6 +33,7 @@ _ADD = text("""
     LEFT JOIN forgotten_users AS f ON f.user_id = line.user_id AND line.received_at <= f.forgotten_at
     ORDER BY 1, 2
     ON CONFLICT (bot_id, update_id) DO NOTHING""")
+_ADD_NEW = text(f"{_ADD.text} RETURNING bot_id, update_id")
 
 _SETTLED = text("""
     SELECT line.bot_id, line.update_id FROM telegram_webhooks AS line
@@ -102,27 +103,33 @@ class UpdateLog:
 
     async def add(self, lines: Sequence[Logged]) -> None:
         """Write down what came in, once per bot and update."""
-        if not lines:
-            return
-        await self._database.execute(
-            _ADD,
-            bot_ids=[line.bot_id for line in lines],
-            update_ids=[line.update_id for line in lines],
-            bots=[line.bot for line in lines],
-            kinds=[line.kind for line in lines],
-            user_ids=[line.user_id for line in lines],
-            chat_ids=[line.chat_id for line in lines],
-            statuses=[line.status for line in lines],
-            texts=[line.text if self._keeps_text else None for line in lines],
-            received_at=[line.received_at for line in lines],
-            updates=[
+        if lines:
+            await self._database.execute(_ADD, **self._columns(lines))
+
+    async def add_new(self, lines: Sequence[Logged]) -> set[tuple[int, int]]:
+        """Write down what came in, and return bot and update of what was not there yet."""
+        rows = await self._database.rows(_ADD_NEW, **self._columns(lines))
+        return {(row["bot_id"], row["update_id"]) for row in rows}
+
+    def _columns(self, lines: Sequence[Logged]) -> dict[str, list[Any]]:
+        return {
+            "bot_ids": [line.bot_id for line in lines],
+            "update_ids": [line.update_id for line in lines],
+            "bots": [line.bot for line in lines],
+            "kinds": [line.kind for line in lines],
+            "user_ids": [line.user_id for line in lines],
+            "chat_ids": [line.chat_id for line in lines],
+            "statuses": [line.status for line in lines],
+            "texts": [line.text if self._keeps_text else None for line in lines],
+            "received_at": [line.received_at for line in lines],
+            "updates": [
                 # Integers beyond 64 bits are JSON too, and strangers send them.
                 to_json(line.update, inf_nan_mode="null").decode()
                 if line.update is not None and self._keeps_text
                 else None
                 for line in lines
             ],
-        )
+        }
 
     async def settled_among(self, lines: Sequence[Logged]) -> set[tuple[int, int]]:
         """Return bot and update of those updates of which everything was done that they ask for."""

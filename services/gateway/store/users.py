@@ -54,6 +54,7 @@ _REGISTER = text(f"""
     WHERE excluded.last_seen_at >= known.last_seen_at
        OR (known.chat_id IS NULL AND excluded.chat_id IS NOT NULL)
     """)  # noqa: S608 - the only thing put into it is the expression above
+_MEET = text(f"{_REGISTER.text} RETURNING *")
 
 _FORGET = text("DELETE FROM telegram_users WHERE id = :id AND last_seen_at <= :at RETURNING id")
 
@@ -217,28 +218,16 @@ class Users:
 
     async def register(self, people: Sequence[Seen]) -> None:
         """Remember people, the newest state of each."""
-        newest = {each.person.telegram_id: each for each in sorted(people, key=lambda each: each.at)}
-        private = {each.person.telegram_id: each for each in people if each.chat_id is not None}
-        seen = [
-            (each, private.get(telegram_id, each))
-            for telegram_id, each in newest.items()
-            if not each.person.is_bot
-        ]
-        if not seen:
-            return
-        await self._database.execute(
-            _REGISTER,
-            ids=[ids.user_of_telegram(each.person.telegram_id) for each, _ in seen],
-            telegram_ids=[each.person.telegram_id for each, _ in seen],
-            usernames=[each.person.username for each, _ in seen],
-            first_names=[each.person.first_name for each, _ in seen],
-            last_names=[each.person.last_name for each, _ in seen],
-            languages=[each.person.language for each, _ in seen],
-            chat_ids=[chat.chat_id for _, chat in seen],
-            bots=[chat.bot if chat.chat_id is not None else None for _, chat in seen],
-            causes=[each.cause for each, _ in seen],
-            seen_at=[each.at for each, _ in seen],
-        )
+        if columns := _columns(people):
+            await self._database.execute(_REGISTER, **columns)
+
+    async def meet(self, people: Sequence[Seen]) -> dict[int, User]:
+        """Remember people, and return what is known of each now, by their Telegram ids."""
+        columns = _columns(people)
+        rows = await self._database.rows(_MEET, **columns) if columns else ()
+        known = {row["telegram_id"]: self._read(row) for row in rows}
+        # Of whom something newer is known already nothing was written.
+        return known | await self.all_of({each.person.telegram_id for each in people} - known.keys())
 
     async def forget(self, told: RecipientForgotten) -> None:
         """Drop a person, with all that is theirs; who has come back since begins anew."""
@@ -346,3 +335,28 @@ class Users:
             cause=row["cause"], username=row["username"], first_name=row["first_name"], is_fixed=is_fixed,
             seen_at=row["last_seen_at"],
         )  # fmt: skip
+
+
+def _columns(people: Sequence[Seen]) -> dict[str, list[Any]]:
+    """Return the newest state of each person as columns; nothing where there is none but bots."""
+    newest = {each.person.telegram_id: each for each in sorted(people, key=lambda each: each.at)}
+    private = {each.person.telegram_id: each for each in people if each.chat_id is not None}
+    seen = [
+        (each, private.get(telegram_id, each))
+        for telegram_id, each in newest.items()
+        if not each.person.is_bot
+    ]
+    if not seen:
+        return {}
+    return {
+        "ids": [ids.user_of_telegram(each.person.telegram_id) for each, _ in seen],
+        "telegram_ids": [each.person.telegram_id for each, _ in seen],
+        "usernames": [each.person.username for each, _ in seen],
+        "first_names": [each.person.first_name for each, _ in seen],
+        "last_names": [each.person.last_name for each, _ in seen],
+        "languages": [each.person.language for each, _ in seen],
+        "chat_ids": [chat.chat_id for _, chat in seen],
+        "bots": [chat.bot if chat.chat_id is not None else None for _, chat in seen],
+        "causes": [each.cause for each, _ in seen],
+        "seen_at": [each.at for each, _ in seen],
+    }
