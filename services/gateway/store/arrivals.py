@@ -3,8 +3,9 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+from services.gateway.store.seen import Seen
 from services.gateway.store.update_log import Logged, UpdateLog
-from services.gateway.store.users import Seen, User, Users
+from services.gateway.store.users import User, Users
 from shared.events import UpdateHandled
 from shared.gathering import Gathering
 

@@ -9,9 +9,10 @@ from uuid import UUID
 from sqlalchemy import RowMapping, TextClause, text
 
 from services.gateway.domain.roles import Role
+from services.gateway.store.seen import Seen, columns_of
 from shared import ids
 from shared.database import Database
-from shared.events import Person, RecipientForgotten
+from shared.events import RecipientForgotten
 
 Preference = Literal["news", "muted", "quiet_hours", "time_zone"]
 """What people choose of themselves, and senders keeps."""
@@ -162,17 +163,6 @@ _PRIVILEGED = text("""
 
 
 @dataclass(frozen=True)
-class Seen:
-    """A person as an event showed them; `chat_id` is their private chat, where the event was in it."""
-
-    person: Person
-    bot: str
-    chat_id: int | None
-    cause: UUID
-    at: datetime
-
-
-@dataclass(frozen=True)
 class User:
     """Somebody that a bot has met; `role` counts the owners that settings name."""
 
@@ -218,12 +208,12 @@ class Users:
 
     async def register(self, people: Sequence[Seen]) -> None:
         """Remember people, the newest state of each."""
-        if columns := _columns(people):
+        if columns := columns_of(people):
             await self._database.execute(_REGISTER, **columns)
 
     async def meet(self, people: Sequence[Seen]) -> dict[int, User]:
         """Remember people, and return what is known of each now, by their Telegram ids."""
-        columns = _columns(people)
+        columns = columns_of(people)
         rows = await self._database.rows(_MEET, **columns) if columns else ()
         known = {row["telegram_id"]: self._read(row) for row in rows}
         # Of whom something newer is known already nothing was written.
@@ -335,28 +325,3 @@ class Users:
             cause=row["cause"], username=row["username"], first_name=row["first_name"], is_fixed=is_fixed,
             seen_at=row["last_seen_at"],
         )  # fmt: skip
-
-
-def _columns(people: Sequence[Seen]) -> dict[str, list[Any]]:
-    """Return the newest state of each person as columns; nothing where there is none but bots."""
-    newest = {each.person.telegram_id: each for each in sorted(people, key=lambda each: each.at)}
-    private = {each.person.telegram_id: each for each in people if each.chat_id is not None}
-    seen = [
-        (each, private.get(telegram_id, each))
-        for telegram_id, each in newest.items()
-        if not each.person.is_bot
-    ]
-    if not seen:
-        return {}
-    return {
-        "ids": [ids.user_of_telegram(each.person.telegram_id) for each, _ in seen],
-        "telegram_ids": [each.person.telegram_id for each, _ in seen],
-        "usernames": [each.person.username for each, _ in seen],
-        "first_names": [each.person.first_name for each, _ in seen],
-        "last_names": [each.person.last_name for each, _ in seen],
-        "languages": [each.person.language for each, _ in seen],
-        "chat_ids": [chat.chat_id for _, chat in seen],
-        "bots": [chat.bot if chat.chat_id is not None else None for _, chat in seen],
-        "causes": [each.cause for each, _ in seen],
-        "seen_at": [each.at for each, _ in seen],
-    }
