@@ -135,11 +135,7 @@ class Consumption:
             return True
 
     def _route_of(self, arrived: Arrived) -> BatchRoute | None:
-        """Return the route of an event; one without our headers is of the only class that is awaited."""
-        name = arrived.event
-        if not name and len(self._batch_routes) == 1:
-            name = next(iter(self._batch_routes))
-        return self._batch_routes.get(name)
+        return self._batch_routes.get(self._handling.name_of(arrived))
 
     async def _renew(self) -> None:
         while True:

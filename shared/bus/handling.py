@@ -92,6 +92,13 @@ class Handling:
                 await self.bury(arrived, "unparsable", str(problem), 1)
         metrics.EVENT_SECONDS.labels(consumer=self._name).observe(time.monotonic() - began)
 
+    def name_of(self, arrived: Arrived) -> str:
+        """Return the name of an event; one without our headers is of the only class that is awaited."""
+        if not arrived.event and len(self._routes) == 1:
+            # Published by somebody who knows the subject but not our headers.
+            return next(iter(self._routes))
+        return arrived.event
+
     def decode(self, event_class: type[Event], arrived: Arrived) -> Event:
         """Read an event; raises Unparsable, naming fields and never their values."""
         if arrived.decoded is not None:
@@ -192,10 +199,7 @@ class Handling:
     def _parse(self, arrived: Arrived) -> tuple[Route, Event | DeadLetter]:
         if self._dead_letter_route:
             return self._dead_letter_route, DeadLetter.read(arrived.sequence, arrived)
-        name = arrived.event
-        if not name and len(self._routes) == 1:
-            # Published by somebody who knows the subject but not our headers.
-            name = next(iter(self._routes))
+        name = self.name_of(arrived)
         if name not in self._routes and name not in BY_NAME:
             raise Unparsable("unknown event")
         route = self._routes.get(name) or Route(BY_NAME[name], _pass_over)

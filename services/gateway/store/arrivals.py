@@ -32,9 +32,7 @@ class Arrivals:
     def __init__(self, log: UpdateLog, users: Users) -> None:
         self._log = log
         self._users = users
-        self._taking = Gathering(
-            "updates", self.take_all, lambda each: (each.line.bot_id, each.line.update_id)
-        )
+        self._taking = Gathering("updates", self.take_all, lambda each: each.line.key)
         self._settling = Gathering("handled", self.settle_all, lambda each: (each.bot_id, each.update_id))
 
     async def take(self, arrival: Arrival) -> Arrived:
@@ -51,7 +49,7 @@ class Arrivals:
         known = await self._users.meet(_seen(arrivals, settled))
         return [
             Arrived(
-                settled=(each.line.bot_id, each.line.update_id) in settled,
+                settled=each.line.key in settled,
                 user=known.get(each.seen.person.telegram_id) if each.seen else None,
             )
             for each in arrivals
@@ -61,12 +59,12 @@ class Arrivals:
         """Write updates down and register who sent them; say of each whether it is settled already."""
         settled = await self._written([each.line for each in arrivals])
         await self._users.register(_seen(arrivals, settled))
-        return [(each.line.bot_id, each.line.update_id) in settled for each in arrivals]
+        return [each.line.key in settled for each in arrivals]
 
     async def _written(self, lines: Sequence[Logged]) -> set[tuple[int, int]]:
         """Write updates down, and return those that were there and are settled."""
         new = await self._log.add_new(lines)
-        old = [line for line in lines if (line.bot_id, line.update_id) not in new]
+        old = [line for line in lines if line.key not in new]
         return await self._log.settled_among(old) if old else set()
 
     async def settle_all(self, done: Sequence[UpdateHandled]) -> list[None]:
@@ -77,8 +75,4 @@ class Arrivals:
 
 def _seen(arrivals: Sequence[Arrival], settled: Collection[tuple[int, int]]) -> list[Seen]:
     """Return who was seen by what is not settled."""
-    return [
-        each.seen
-        for each in arrivals
-        if each.seen is not None and (each.line.bot_id, each.line.update_id) not in settled
-    ]
+    return [each.seen for each in arrivals if each.seen is not None and each.line.key not in settled]

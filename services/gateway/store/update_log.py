@@ -93,6 +93,11 @@ class Logged:
     update: Mapping[str, Any] | None = None
     """The update itself, to tell of it again."""
 
+    @property
+    def key(self) -> tuple[int, int]:
+        """Bot and update: what there is one line of."""
+        return self.bot_id, self.update_id
+
 
 class UpdateLog:
     """The update log, in gateway's database; `keeps_text` says whether people's words are kept at all."""
