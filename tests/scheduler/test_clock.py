@@ -11,6 +11,7 @@ from sqlalchemy import text
 from services.scheduler.clock import Clock
 from services.scheduler.domain.schedule import DEFAULT_SCHEDULE
 from services.scheduler.store import Schedules, Slots
+from shared import tasks
 from shared.database import Database
 from shared.events import PromoCancelled, PromoDue, SlotSkipped
 from tests.scheduler.conftest import HOUR, INTERVAL, START, WANTED, World
@@ -178,7 +179,7 @@ async def test_an_outage_ends_in_the_post(settled: Schedules, clock: Clock, worl
     async with asyncio.timeout(60):
         while len(world.of(PromoDue)) < 2:
             await asyncio.sleep(0.02)
-    running.cancel()
+    await tasks.cancel(running)
     assert {event.slot for event in world.of(PromoDue)} == {START}
 
 
@@ -203,4 +204,4 @@ async def test_a_start_wakes_the_clock(
     async with asyncio.timeout(60):
         while not world.of(PromoDue):
             await asyncio.sleep(0.01)
-    running.cancel()
+    await tasks.cancel(running)

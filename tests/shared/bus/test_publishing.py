@@ -6,7 +6,7 @@ import dataclasses
 import pytest
 from nats.aio.client import Client
 
-from shared import topology
+from shared import tasks, topology
 from shared.bus import Bus, BusUnavailable, TooLarge
 from shared.bus.provisioning import Provisioner
 from shared.events import ButtonClicked
@@ -83,8 +83,7 @@ async def test_a_stream_waits_for_no_other(bus: Bus, client: Client) -> None:
     await bus.publish(click(), seconds=10)
     assert await _count(client) == 1
     assert not any(task.done() for task in lost)
-    for task in lost:
-        task.cancel()
+    await tasks.cancel(*lost)
 
 
 async def test_too_large_is_refused_before_the_broker_hangs_up(bus: Bus, client: Client) -> None:
