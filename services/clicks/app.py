@@ -7,7 +7,7 @@ from services.clicks import api, handlers
 from services.clicks.settings import ClicksSettings
 from services.clicks.store import Clicks
 from shared.bus import Bus, answering, on, on_batch
-from shared.database import Attempts, Database, is_unavailable
+from shared.database import Attempts, Database, is_conflict, is_unavailable
 from shared.events import ButtonClicked, ClickAnnotated, PromoPosted, RecipientForgotten
 from shared.queries import (
     AnnotateClick,
@@ -51,6 +51,7 @@ async def app(settings: ClicksSettings, service: Service) -> AsyncIterator[None]
                     lambda query: keep(settings.clicks_database_url, bus.streams, query, handlers.KEEPING),
                 ),
                 is_unavailable=is_unavailable,
+                is_conflict=is_conflict,
             ),
             bus.consume(
                 "clicks_forgotten",

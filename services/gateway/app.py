@@ -51,7 +51,7 @@ from shared.bus import (
     on_batch,
     on_batch_or_alone,
 )
-from shared.database import Attempts, Database, is_unavailable
+from shared.database import Attempts, Database, is_conflict, is_unavailable
 from shared.events import ButtonClicked, CampaignChanged, RecipientForgotten, UpdateReceived
 from shared.queries import AuditGateway, KeepGateway
 from shared.queues import Queues
@@ -138,6 +138,7 @@ async def accounting(
                 lambda query: keep(settings.gateway_database_url, bus.streams, query, handlers.KEEPING),
             ),
             is_unavailable=is_unavailable,
+            is_conflict=is_conflict,
         ),
         in_background(service, "trimming", trimmer.run),
     ):

@@ -15,7 +15,7 @@ from services.scheduler.settings import SchedulerSettings
 from services.scheduler.store import Catalogue, Forgetting, PromoLog, Schedules, Slots
 from shared import failpoints, markdown, queries, tasks, telemetry
 from shared.bus import Answering, BatchRoute, Bus, Refusal, Route, answering, on, on_batch
-from shared.database import Attempts, Database, is_unavailable
+from shared.database import Attempts, Database, is_conflict, is_unavailable
 from shared.events import (
     Button,
     MessageAmbiguous,
@@ -86,6 +86,7 @@ async def app(settings: SchedulerSettings, service: Service) -> AsyncIterator[No
                     lambda query: keep(settings.scheduler_database_url, bus.streams, query, handlers.KEEPING),
                 ),
                 is_unavailable=is_unavailable,
+                is_conflict=is_conflict,
             ),
             ticking(clock, service),
         ):

@@ -23,7 +23,7 @@ from services.senders.settings import SendersSettings
 from services.senders.store import Audiences, Campaigns, Governor, Ledger, Recipients
 from shared import failpoints, metrics, telemetry
 from shared.bus import Answering, Bus, answering, on, on_batch, on_dead_letter
-from shared.database import Attempts, Database, is_unavailable
+from shared.database import Attempts, Database, is_conflict, is_unavailable
 from shared.events import ButtonClicked, Channel, MessageRequested, PromoCancelled, PromoDue
 from shared.links import unsubscribe_url
 from shared.mail import address_of
@@ -110,7 +110,9 @@ async def app(settings: SendersSettings, service: Service) -> AsyncIterator[None
             KeepSenders,
             lambda query: keep(settings.senders_database_url, bus.streams, query, handlers.KEEPING),
         )
-        await stack.enter_async_context(bus.answer(audit, kept, is_unavailable=is_unavailable))
+        await stack.enter_async_context(
+            bus.answer(audit, kept, is_unavailable=is_unavailable, is_conflict=is_conflict)
+        )
         workers = {} if desk.limits.on else {"workers": UNLIMITED}
         rounds = asyncio.create_task(handlers.Rounds(desk, campaigns, announcer, **workers).run())
         rounds.add_done_callback(lambda task: _ended(task, service))
@@ -170,6 +172,7 @@ async def _answer(
             *api.directory(desk.recipients, tell, push_services),
             *_campaign_answers(desk, campaigns, estimates),
             is_unavailable=is_unavailable,
+            is_conflict=is_conflict,
         )
     )
 

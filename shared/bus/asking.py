@@ -4,6 +4,7 @@ A reply is `{"reply": …}` or `{"refusal": {"status", "title", "detail", "extra
 """
 
 import asyncio
+import random
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -28,6 +29,9 @@ ReplyT = TypeVar("ReplyT", bound=Value)
 AT_ONCE = 64
 STOP_SECONDS = 10.0
 FLUSH_SECONDS = 2
+CONFLICT_TRIES = 4
+CONFLICT_SECONDS = 0.2
+"""At most so long an answer rests that lost against another, so that they do not meet again."""
 
 log = telemetry.logger(__name__)
 
@@ -68,11 +72,16 @@ class Answers:
     """Answers the questions of one service."""
 
     def __init__(
-        self, client: Client, answers: Sequence[Answering], is_unavailable: Callable[[BaseException], bool]
+        self,
+        client: Client,
+        answers: Sequence[Answering],
+        is_unavailable: Callable[[BaseException], bool],
+        is_conflict: Callable[[BaseException], bool],
     ) -> None:
         self._client = client
         self._answers = answers
         self._is_unavailable = is_unavailable
+        self._is_conflict = is_conflict
         self._room = asyncio.Semaphore(AT_ONCE)
         self._running: set[asyncio.Task[None]] = set()
         self._subscriptions: list[Subscription] = []
@@ -129,7 +138,7 @@ class Answers:
     async def _answer(self, answer: Answering, data: bytes) -> bytes:
         try:
             query = answer.query_class.model_validate_json(data)
-            reply = await answer.handle(query)
+            reply = await self._handled(answer, query)
             return b'{"reply":' + reply.model_dump_json().encode() + b"}"
         except Refusal as refusal:
             return _refusal(refusal.status, refusal.title, refusal.detail, refusal.extra)
@@ -137,16 +146,32 @@ class Answers:
             fields = sorted({".".join(str(part) for part in each["loc"]) for each in error.errors()})
             return _refusal(422, "Invalid question", f"wrong: {', '.join(fields)}")
         except Exception as error:  # noqa: BLE001 - the outermost boundary of every answer
+            service = answer.query_class.service
             if self._is_unavailable(error):
-                return _refusal(
-                    503, "Service unavailable", f"{answer.query_class.service} cannot reach its database"
-                )
+                return _refusal(503, "Service unavailable", f"{service} cannot reach its database")
+            if self._is_conflict(error):
+                log.warning("answer_lost_to_others", query=answer.query_class.name)
+                return _refusal(503, "Service unavailable", f"others change the same in {service}; ask again")
             error_id = uuid4().hex
             log.error(
                 "answer_failed", query=answer.query_class.name, error=type(error).__name__,
                 error_id=error_id, where=telemetry.where(error),
             )  # fmt: skip
             return _refusal(500, "Internal error", f"error id {error_id}", {"error_id": error_id})
+
+    async def _handled(self, answer: Answering, query: Query[Any]) -> Value:
+        """Return a handler's reply; what lost against another has changed nothing, and is tried again.
+
+        Whoever gets no answer asks again, so that every handler can be repeated.
+        """
+        for _ in range(CONFLICT_TRIES - 1):
+            try:
+                return await answer.handle(query)
+            except Exception as error:
+                if not self._is_conflict(error):
+                    raise
+            await asyncio.sleep(random.uniform(0, CONFLICT_SECONDS))  # noqa: S311 - no secret hangs on it
+        return await answer.handle(query)
 
 
 def _refusal(status: int, title: str, detail: str, extra: dict[str, object] | None = None) -> bytes:

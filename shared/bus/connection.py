@@ -155,10 +155,13 @@ class Bus:
 
     @asynccontextmanager
     async def answer(
-        self, *answers: Answering, is_unavailable: Callable[[BaseException], bool] = _never
+        self,
+        *answers: Answering,
+        is_unavailable: Callable[[BaseException], bool] = _never,
+        is_conflict: Callable[[BaseException], bool] = _never,
     ) -> AsyncIterator[None]:
         """Answer these questions, as one of the service's replicas, until left."""
-        running = Answers(self._client, answers, is_unavailable)
+        running = Answers(self._client, answers, is_unavailable, is_conflict)
         await running.start()
         try:
             yield

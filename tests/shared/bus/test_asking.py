@@ -121,6 +121,29 @@ async def test_an_unavailable_database_is_a_503(bus: Bus) -> None:
     assert caught.value.status == 503
 
 
+class Lost(Exception):
+    """What a transaction raises that lost against another."""
+
+
+async def test_what_lost_against_another_is_tried_again(bus: Bus) -> None:
+    """A deadlock changes nothing, so that the asker need not hear of it; what goes on for ever is a 503."""
+    tries: list[str | None] = []
+
+    async def count(query: CountClicks) -> PromoClicksList:
+        tries.append(query.promo_id)
+        if query.promo_id == "busy" or len(tries) < 3:
+            raise Lost
+        return COUNTS
+
+    async with bus.answer(answering(CountClicks, count), is_conflict=lambda error: isinstance(error, Lost)):
+        assert await bus.ask(CountClicks()) == COUNTS
+        assert len(tries) == 3
+        with pytest.raises(Refusal) as caught:
+            await bus.ask(CountClicks(promo_id="busy"))
+    assert (caught.value.status, caught.value.extra) == (503, {})
+    assert 1 < tries.count("busy") < 10
+
+
 async def test_nobody_there_is_no_answer(bus: Bus) -> None:
     """Without a service there is no answer, at once."""
     with pytest.raises(NoAnswer):
