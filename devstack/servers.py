@@ -7,6 +7,7 @@ import os
 import random
 import signal
 import socket
+from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,6 +16,9 @@ _PR_SET_PDEATHSIG = 1
 _PORTS = Path("/proc/sys/net/ipv4/ip_local_port_range")
 HOLD_SECONDS = 10.0
 """How long a server whose parent was killed may take to end."""
+RESERVED_PORTS = 128
+"""For so many ports, the latest ones that it was given, a process keeps every other process off."""
+_reserved: deque[int] = deque()
 
 
 class NotStarted(Exception):
@@ -24,16 +28,31 @@ class NotStarted(Exception):
 def free_port() -> int:
     """Find a port that nobody uses, below those that the system gives to outgoing connections.
 
-    One of theirs could be gone again before the server takes it, or while a killed server starts again.
+    One of theirs could be gone again before the server takes it, or while a killed server starts again. For
+    the same reason no other process that asks here is given it, while this one lives and has not asked for
+    many more.
     """
     lowest = int(_PORTS.read_text().split()[0]) if _PORTS.exists() else 32_768
     for _ in range(100):
         port = random.randrange(10_000, max(lowest, 10_001))  # noqa: S311 - a port is no secret
-        if is_free(port):
+        if _reserve(port) and is_free(port):
             return port
     with socket.socket() as asked:
         asked.bind(("127.0.0.1", 0))
         return int(asked.getsockname()[1])
+
+
+def _reserve(port: int) -> bool:
+    with socket.socket(socket.AF_UNIX) as reservation:
+        try:
+            # A name that is in no folder: known wherever the port is, and gone with its process.
+            reservation.bind(f"\0carillon-port-{port}")
+        except OSError:
+            return False
+        _reserved.append(reservation.detach())
+    if len(_reserved) > RESERVED_PORTS:
+        os.close(_reserved.popleft())
+    return True
 
 
 def port_for(folder: Path, name: str, wanted: int) -> int:

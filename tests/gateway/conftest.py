@@ -2,7 +2,6 @@
 
 import asyncio
 import inspect
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ import pytest
 from sqlalchemy import text
 
 from devstack.nats import Nats
+from devstack.servers import free_port
 from devstack.telegram import Telegram
 from services.gateway.app import app
 from services.gateway.domain.roles import KeyRole
@@ -262,14 +262,6 @@ class Gateway:
                 **query,
             },
         }
-
-
-def free_port() -> int:
-    """Return a port that is free now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @pytest.fixture

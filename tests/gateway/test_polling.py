@@ -9,6 +9,7 @@ import aiohttp
 import pytest
 from sqlalchemy import text
 
+from devstack.servers import free_port
 from devstack.telegram import Telegram
 from services.gateway.app import app
 from services.gateway.settings import GatewaySettings
@@ -17,7 +18,7 @@ from shared.bus import Bus
 from shared.database import Database
 from shared.events import ButtonClicked, Event
 from shared.service import Service
-from tests.gateway.conftest import BOT_ID, Gateway, Peers, free_port, listening
+from tests.gateway.conftest import BOT_ID, Gateway, Peers, listening
 from tests.servers import AnyNats
 
 DATA = f"p1.premium.{ids.to_short(ids.derived('delivery', 'one'))}"
