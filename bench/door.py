@@ -4,29 +4,35 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from statistics import median
+from time import perf_counter
 
 from bench.figures import Figure, Row, Target, ratios
 from bench.presses import Contender, contenders_in
 from bench.street import process, quiet, stack
 from carillon.up.running import Stack
+from shared import topology
 
 SECONDS = 60.0
 AT_MOST = 16_000
 """Updates made in advance for each second of a run."""
 IDLE_SECONDS, IDLE_MS = 3.0, 10.0
 UPDATES_PER_RUN = 1_000_000
-CONSUMED = ("gateway_presses", "gateway_updates")
+REPLIES = tuple(each.name for each in topology.DURABLES if each.name.startswith("senders_transactional_"))
+CONSUMED = ("gateway_presses", "gateway_updates", "senders_presses", *REPLIES)
+"""What an update asks for is done when these have nothing left: its line, and the reply to a command."""
 HOW = (
     f"64 connections, for {SECONDS:.0f} s in all: ten presses, six messages, two commands, an edit and a "
     "block in twenty updates, by a thousand people in chats of their own. Everything is synced in the stream "
     "before its 200; the rivals insert every update into PostgreSQL before they answer. Two processes share "
-    "one address (`LISTEN_SHARED`, SO_REUSEPORT). While they are pressed, they also handle what they have "
-    "taken: register people, answer commands, write the update log. At rest: one press at a time on one "
+    "one address (`LISTEN_SHARED`, SO_REUSEPORT). In such a rush the door goes first: what is stored is "
+    "handled (people registered, commands answered, the update log written) with what the door leaves, and "
+    "the rest afterwards. To the last reply: how many updates per second that makes from the first update "
+    "until everything is done, replies sent by senders included. At rest: one press at a time on one "
     "connection."
 )
 WHY = (
-    "A process answers commands and keeps its update log while it takes updates; and on two cores broker, "
-    "PostgreSQL, senders with its replies, and the load have what it leaves."
+    "Whatever a process takes in, broker and load take their share of the two cores for it; so do PostgreSQL "
+    "and senders for what is handled meanwhile, and for people who are met for the first time."
 )
 
 
@@ -39,11 +45,15 @@ async def measure(rounds: int) -> Figure:
     async with stack("gateway", "senders", settings=settings) as opened, contenders_in(opened) as found:
         gateway = found[0]
         first = 1
+        finished: list[float] = []
         for _ in range(rounds):
             for each in found:
+                began = perf_counter()
                 await each.press(first, **how)
                 first += UPDATES_PER_RUN
                 await quiet(opened, CONSUMED)
+                if each is gateway:
+                    finished.append(gateway.runs[-1].all_answers / (perf_counter() - began))
         idle = replace(gateway, runs=[], computed=[])
         for _ in range(rounds):
             await idle.press(first, connections=1, seconds=IDLE_SECONDS, at_most=10_000)
@@ -54,12 +64,13 @@ async def measure(rounds: int) -> Figure:
                 await two.press(first, **how)
                 first += UPDATES_PER_RUN
                 await quiet(opened, CONSUMED)
-    return _figure(found, two, idle)
+    return _figure(found, two, idle, finished)
 
 
-def _figure(found: Sequence[Contender], two: Contender, idle: Contender) -> Figure:
+def _figure(found: Sequence[Contender], two: Contender, idle: Contender, finished: Sequence[float]) -> Figure:
     rows = [each.row for each in (*found, two)]
     ours, bare, both = rows[0].values, rows[1].values, rows[-1].values
+    rows.insert(1, Row("the same, to the last reply", "updates/s", finished))
     rest = [run.p50_ms for run in idle.runs]
     p99 = median(run.p99_ms for run in idle.runs)
     return Figure(

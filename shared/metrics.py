@@ -12,6 +12,8 @@ UPDATE_SECONDS = Histogram(
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5),
 )  # fmt: skip
 
+RUSH_SECONDS = Counter("telegram_rush_seconds", "Seconds in which updates at the door went first")
+
 MARKETING_POSTS = Counter("marketing_posts", "Promos posted", ["promo_id"])
 MARKETING_CLICKS = Counter("marketing_clicks", "Promo presses stored", ["promo_id"])
 LINKS_UNRECORDED = Counter("link_clicks_unrecorded", "Followed links that could not be recorded in time")

@@ -15,6 +15,7 @@ from services.gateway.api import (
     Leaving,
     Poller,
     Redirects,
+    Rush,
     Templates,
     Webhook,
     application,
@@ -95,7 +96,8 @@ async def app(settings: GatewaySettings, service: Service) -> AsyncIterator[None
         await say_who_owns(users)
         apis = connected(settings, bots, session)
         shown = Menu(every_command(), apis, users, PublishedCommands(database), utc_now)
-        intake = Intake(bus, utc_now)
+        rush = Rush()
+        intake = Intake(bus, utc_now, rush)
         webhook = Webhook(
             intake, bots, allowed=settings.telegram_ip_allowlist, trusted=settings.trusted_proxies
         )
@@ -106,7 +108,7 @@ async def app(settings: GatewaySettings, service: Service) -> AsyncIterator[None
             in_background(service, "roles", shown.follow_roles),
             in_background(service, "forgetting", lambda: forget(settings, update_log, idempotency)),
             accounting(settings, bus, database, service),
-            consuming(Attempts(database), bots, hands, announcer.wake),
+            consuming(Attempts(database), bots, hands, announcer.wake, rush.over),
             serve(
                 application(
                     door(settings, bus, database, idempotency, broadcasts, bots, service),
@@ -222,8 +224,9 @@ async def consuming(
     bots: Mapping[str, DoorBot],
     hands: Hands,
     wake: Callable[[], None],
+    turn: Callable[[], Awaitable[None]],
 ) -> AsyncIterator[None]:
-    """Handle updates and presses while the context is open."""
+    """Handle updates and presses while the context is open, each when it is their turn."""
     bus, users, update_log = hands.bus, hands.users, hands.log
     commands = Commands(every_command(), bots, hands)
 
@@ -238,6 +241,7 @@ async def consuming(
             update_route(commands, hands, wake),
             attempts=attempts,
             is_unavailable=is_unavailable,
+            turn=turn,
         ),
         bus.consume(
             "gateway_campaigns",
@@ -250,6 +254,7 @@ async def consuming(
             on_batch(ButtonClicked, lambda presses: take_presses(list(presses))),
             attempts=attempts,
             is_unavailable=is_unavailable,
+            turn=turn,
         ),
         bus.consume(
             "gateway_forgotten",

@@ -1,7 +1,7 @@
 """The connection to the broker, and everything that is done over it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from typing import Self
@@ -36,6 +36,10 @@ log = telemetry.logger(__name__)
 
 def _never(_error: BaseException) -> bool:
     return False
+
+
+async def _at_once() -> None:
+    pass
 
 
 class Bus:
@@ -187,10 +191,14 @@ class Bus:
         *routes: BatchRoute,
         attempts: AttemptsRecord,
         is_unavailable: Callable[[BaseException], bool] = _never,
+        turn: Callable[[], Awaitable[None]] = _at_once,
     ) -> AbstractAsyncContextManager[None]:
-        """Consume a durable, many events at a time, until left; what is `alone`, each by itself."""
+        """Consume a durable, many events at a time, until left; what is `alone`, each by itself.
+
+        `turn` is awaited before something is begun: a service lets it wait there for what is more urgent.
+        """
         return self._consume(
-            durable(name), [route.single for route in routes], routes, attempts, is_unavailable
+            durable(name), [route.single for route in routes], routes, attempts, is_unavailable, turn
         )
 
     @asynccontextmanager
@@ -201,6 +209,7 @@ class Bus:
         batch_routes: Sequence[BatchRoute],
         attempts: AttemptsRecord,
         is_unavailable: Callable[[BaseException], bool],
+        turn: Callable[[], Awaitable[None]] = _at_once,
     ) -> AsyncIterator[None]:
         consumer = Consumer(
             client=self._client,
@@ -212,6 +221,7 @@ class Bus:
             dead_letters=self.dead_letters,
             retry_seconds=self._retry_seconds,
             is_unavailable=is_unavailable,
+            turn=turn,
         )
         consumption = Consumption(consumer, self._crashed)
         consumption.start()

@@ -158,6 +158,7 @@ class Consumption:
     async def _work(self) -> None:
         while True:
             arrived = await self._single.get()
+            await self._consumer.turn()
             if not await self._returned(arrived):
                 await self._handling.handle(arrived)
 
@@ -198,6 +199,7 @@ class Consumption:
         while True:
             batch = [await self._fresh.get()]
             await self._gather()
+            await self._consumer.turn()
             size = len(batch[0].data)
             while not self._fresh.empty() and len(batch) < self._durable.batch and size < BATCH_BYTES:
                 batch.append(self._fresh.get_nowait())

@@ -10,7 +10,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from pydantic import ValidationError
@@ -55,6 +55,8 @@ class Consumer:
     dead_letters: DeadLetters
     retry_seconds: Sequence[float]
     is_unavailable: Callable[[BaseException], bool]
+    turn: Callable[[], Awaitable[None]]
+    """Awaited before something is begun: whoever has more urgent things to do lets it wait, not for long."""
 
 
 class Handling:

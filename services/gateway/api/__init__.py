@@ -6,6 +6,7 @@ from services.gateway.api.intake import Intake
 from services.gateway.api.leaving import Leaving
 from services.gateway.api.polling import Poller
 from services.gateway.api.redirects import Redirects
+from services.gateway.api.rush import Rush
 from services.gateway.api.serving import application, body_limit, serve
 from services.gateway.api.webhook import Webhook
 from shared.requesting import Templates
@@ -16,6 +17,7 @@ __all__ = [
     "Leaving",
     "Poller",
     "Redirects",
+    "Rush",
     "Templates",
     "Webhook",
     "application",

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
+from services.gateway.api.rush import Rush
 from services.gateway.domain.bots import DoorBot
 from services.gateway.domain.reading import is_deep
 from services.gateway.domain.updates import Press, kind_of, press_of, query_id_of
@@ -22,11 +23,12 @@ Answer = Mapping[str, str]
 
 
 class Intake:
-    """Takes updates for all bots."""
+    """Takes updates for all bots; `rush` is told of each while it is being stored."""
 
-    def __init__(self, bus: Bus, now: Callable[[], datetime]) -> None:
+    def __init__(self, bus: Bus, now: Callable[[], datetime], rush: Rush) -> None:
         self._bus = bus
         self._now = now
+        self._rush = rush
 
     async def take(self, bot: DoorBot, update: dict[str, Any], update_id: int, body: bytes) -> Answer | None:
         """Store an update; return the arguments of answerCallbackQuery where somebody waits for an answer.
@@ -72,7 +74,8 @@ class Intake:
     async def _publish(self, event: ButtonClicked | UpdateReceived, bot: str, kind: str) -> None:
         status = "accepted"
         try:
-            await self._bus.publish(event, seconds=SECONDS)
+            with self._rush:
+                await self._bus.publish(event, seconds=SECONDS)
         except (BusUnavailable, TooLarge) as error:
             status = "too_large" if isinstance(error, TooLarge) else "unavailable"
             raise
