@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from pydantic import ValidationError
 
+from shared import tasks
 from shared.bus import BatchRoute, Receipt, Route, Stored, Streams
 from shared.bus.envelope import reader
 from shared.events import Event
@@ -109,8 +110,7 @@ class Feeding:
             for each in running:
                 await each
         finally:
-            for each in running:
-                each.cancel()
+            await tasks.cancel(*running)
 
     async def _handle(self, feed: Feed, batch: Sequence[Stored]) -> None:
         dead = self.dead.get(feed.durable, {})

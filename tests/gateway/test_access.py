@@ -18,6 +18,7 @@ from services.gateway.store import ApiKey, KeyHeld, Keys, TooOften, UnknownKey
 from shared import ids
 from shared.service import Service
 
+PATIENCE = 3.0
 SOME_ID = str(ids.derived("anybody"))
 MATRIX = {
     ("POST", "/messages"): KeyRole.SERVICE,
@@ -217,8 +218,9 @@ async def test_many_calls_at_once(database: Any) -> None:
     assert sum(isinstance(each, TooOften) for each in done) == 15
 
 
-async def test_a_key_that_is_locked_holds_up_no_other(database: Any) -> None:
+async def test_a_key_that_is_locked_holds_up_no_other(database: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """However many calls wait for a row of their key's, those of others go on; theirs end in a while."""
+    monkeypatch.setattr("services.gateway.store.keys.PATIENCE_SECONDS", PATIENCE)
     keys = Keys(database)
     known, key = await keys.create_key(secrets.token_bytes(32), "ci", KeyRole.SERVICE)
     _, neighbour = await keys.create_key(secrets.token_bytes(32), "other", KeyRole.SERVICE)
@@ -228,7 +230,7 @@ async def test_a_key_that_is_locked_holds_up_no_other(database: Any) -> None:
         await holding.execute(text("SELECT 1 FROM api_key_rates FOR UPDATE"))
         waiting = [asyncio.create_task(keys.use_key(key, rate)) for _ in range(12)]
         await until_blocked(database)
-        async with asyncio.timeout(0.9):  # in less than anybody's patience
+        async with asyncio.timeout(0.9 * PATIENCE):
             assert await keys.use_key(neighbour, rate)
         with pytest.raises(KeyHeld):
             await waiting[0]

@@ -92,7 +92,7 @@ def start(folder: Path, *arguments: str, **more: str) -> Running:
 def stop(running: Running) -> int:
     """Stop a stack as Ctrl-C does; return its exit code."""
     running.process.send_signal(signal.SIGINT)
-    return running.process.wait(60)
+    return running.process.wait(120)
 
 
 @pytest.fixture(scope="module")
@@ -183,14 +183,14 @@ class World:
         finally:
             await connection.close()
 
-    async def until(self, condition: Callable[[], Awaitable[bool]], seconds: float = 60.0) -> None:
+    async def until(self, condition: Callable[[], Awaitable[bool]], seconds: float = 120.0) -> None:
         """Wait for a condition; fail when it does not come true in time."""
         deadline = time.monotonic() + seconds
         while not await condition():
             assert time.monotonic() < deadline, "did not come true in time"
             await asyncio.sleep(0.1)
 
-    async def ready(self, seconds: float = 60.0) -> None:
+    async def ready(self, seconds: float = 120.0) -> None:
         """Wait until every service is ready."""
 
         async def all_ready() -> bool:

@@ -38,7 +38,7 @@ async def test_a_promo_is_posted_and_presses_become_rows(world: World) -> None:
     """A due promo is posted to its chats; two presses are two rows, one delivered three times is one."""
     promo = await world.promo()
     before = await _clicks(world)
-    body = {"chat_id": promo["chat_id"], "message_id": promo["message_id"]}
+    body = {"chat_id": promo["chat_id"], "message_id": promo["message_id"], "wait": 30}
     first = await world.telegram("/press", body | {"user_id": 1001, "repeat": 3})
     second = await world.telegram("/press", body | {"user_id": 1002})
     for pressed in (first, second):

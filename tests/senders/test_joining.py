@@ -28,8 +28,8 @@ async def test_batches_that_name_the_same_campaigns_wait_in_one_order(house: Any
     one, other = batch((ids[0], first), (ids[1], second)), batch((ids[2], second), (ids[3], first))
     async with asyncio.TaskGroup() as tasks, house.database.begin() as connection:
         await connection.execute(text("SELECT 1 FROM campaigns WHERE id = :id FOR UPDATE"), {"id": first})
-        for each in (one, other):
+        for number, each in enumerate((one, other), 1):
             tasks.create_task(house.ledger._accept_all(each))
-            await asyncio.sleep(0.3)
+            await house.until_blocked(number)
     views = [await house.campaigns.get(each) for each in (first, second)]
     assert [view["joined"] for view in views] == [2, 2]

@@ -376,7 +376,7 @@ async def test_a_frozen_loop_is_noticed_and_ended(start: Start) -> None:
             say("opened")
             yield
         """,
-        ending='runner.FROZEN_SECONDS, runner.WATCHDOG_SECONDS = 0.8, 2.5\nrun("shop", Settings, app)',
+        ending='runner.FROZEN_SECONDS, runner.WATCHDOG_SECONDS = 0.6, 4.5\nrun("shop", Settings, app)',
     )
     await service.said("opened")
 

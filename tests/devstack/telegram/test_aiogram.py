@@ -132,7 +132,7 @@ async def _story(street: Any, heard: list[Any]) -> None:
     async with asyncio.timeout(60):
         while not (sent := (await street.control("GET", "/sent"))["sent"]):
             await asyncio.sleep(0.01)
-    told = await street.control("POST", "/press", chat_id=42, message_id=sent[0]["message_id"])
+    told = await street.control("POST", "/press", chat_id=42, message_id=sent[0]["message_id"], wait=30)
     assert (told["answered"]["text"], told["answered"]["show_alert"]) == ("Thanks 🚀", True)
     await street.control("POST", "/chats/42/flags", user_blocked=True)
     async with asyncio.timeout(60):
@@ -184,6 +184,9 @@ async def test_wrong_secret_is_refused_by_aiogram(street: Any, bot: Any) -> None
         await bot.set_webhook(url, secret_token="another")
         told = await street.control("POST", "/send", chat_id=42, text="/start", wait=0.2)
         assert told["delivered"] is False
-        assert "401" in ((await bot.get_webhook_info()).last_error_message or "")
+        async with asyncio.timeout(60):
+            while not (said := (await bot.get_webhook_info()).last_error_message):
+                await asyncio.sleep(0.01)
+        assert "401" in said
         assert heard == []
         await bot.delete_webhook()

@@ -145,7 +145,7 @@ async def test_duplicate_delivery_drops_the_answer(street: Any, receiver: Any) -
     number = await street.post()
     await street.result("setWebhook", url=receiver.url)
     await street.control("POST", "/faults", kind="duplicate_delivery")
-    told = await street.control("POST", "/press", chat_id=42, message_id=number)
+    told = await street.control("POST", "/press", chat_id=42, message_id=number, wait=30)
     assert told["answered"] is not None
     first, second = receiver.updates
     assert first == second

@@ -104,7 +104,9 @@ async def test_whoever_presses_learns_the_answer(street: Any) -> None:
         query_id = update["callback_query"]["id"]
         await street.result("answerCallbackQuery", callback_query_id=query_id, text="Got it")
 
-    told, _ = await asyncio.gather(street.control("POST", "/press", chat_id=42, message_id=number), bot())
+    told, _ = await asyncio.gather(
+        street.control("POST", "/press", chat_id=42, message_id=number, wait=30), bot()
+    )
     assert told["delivered"] is True
     assert told["answered"]["text"] == "Got it"
     assert told["answered"]["callback_query_id"] == told["callback_query_id"]

@@ -16,6 +16,8 @@ from telegram.ext import (
     CommandHandler,
 )
 
+from devstack.servers import free_port
+
 SECRET = "s3cret_Token"
 KEYBOARD = InlineKeyboardMarkup([[InlineKeyboardButton("Go", callback_data="p1.x")]])
 Ptb = Application[Any, Any, Any, Any, Any, Any]
@@ -139,7 +141,7 @@ async def _story(street: Any, heard: list[Any]) -> None:
     async with asyncio.timeout(60):
         while not (sent := (await street.control("GET", "/sent"))["sent"]):
             await asyncio.sleep(0.01)
-    told = await street.control("POST", "/press", chat_id=42, message_id=sent[0]["message_id"])
+    told = await street.control("POST", "/press", chat_id=42, message_id=sent[0]["message_id"], wait=30)
     assert told["answered"]["text"] == "Thanks 🚀"
     await street.control("POST", "/chats/42/flags", user_blocked=True)
     async with asyncio.timeout(60):
@@ -186,18 +188,18 @@ async def test_webhook_bot_lives(street: Any) -> None:
     await runner.cleanup()
 
 
-async def test_its_own_webhook_server_lives(street: Any, unused_tcp_port: int) -> None:
+async def test_its_own_webhook_server_lives(street: Any) -> None:
     """The library's own (tornado) server, which answers 403 to any other Content-Type, is served."""
     pytest.importorskip("tornado", reason="python-telegram-bot[webhooks] is not installed")
     heard: list[Any] = []
-    application = _application(street, heard)
+    application, port = _application(street, heard), free_port()
     async with application:
         assert application.updater is not None
         await application.updater.start_webhook(
             "127.0.0.1",
-            unused_tcp_port,
+            port,
             "hook",
-            webhook_url=f"http://127.0.0.1:{unused_tcp_port}/hook",
+            webhook_url=f"http://127.0.0.1:{port}/hook",
             secret_token=SECRET,
         )
         await application.start()

@@ -202,7 +202,7 @@ async def test_method_in_the_answers_body_is_performed(street: Any, receiver: An
     receiver.respond = respond
     number = await street.post()
     await street.result("setWebhook", url=receiver.url)
-    told = await street.control("POST", "/press", chat_id=42, message_id=number)
+    told = await street.control("POST", "/press", chat_id=42, message_id=number, wait=30)
     assert (told["answered"]["text"], told["answered"]["via"]) == ("Thanks 🚀", "webhook")
 
 
