@@ -24,8 +24,11 @@ _MIGRATION_ANNOUNCED = text("""
     UPDATE migrated_chats SET announced = true
     WHERE bot = :bot AND chat_id = :chat_id AND new_chat_id = :new_chat_id""")
 _MOVE_RECIPIENTS = text("""
-    UPDATE recipients SET telegram_chat_id = :new_chat_id, version = version + 1, updated_at = now()
-    WHERE telegram_chat_id = :chat_id""")
+    WITH there AS (
+        SELECT user_id FROM recipients WHERE telegram_chat_id = :chat_id
+        ORDER BY user_id FOR NO KEY UPDATE)
+    UPDATE recipients r SET telegram_chat_id = :new_chat_id, version = version + 1, updated_at = now()
+    FROM there WHERE r.user_id = there.user_id""")
 # What holds back everything comes before what holds back campaigns only.
 _FOUND = text("""
     SELECT place, coalesce(moved.new_chat_id, asked.chat_id) AS chat_id, held_back.reason
@@ -49,8 +52,10 @@ _TELL = text("""
     WHERE (known.told_at, known.place) < (excluded.told_at, excluded.place)
     RETURNING change""")
 _LIFT = text("""
-    DELETE FROM suppressions
-    WHERE channel = 'telegram' AND address = :address AND origin IN ('block', 'provider')""")
+    DELETE FROM suppressions WHERE id IN (
+        SELECT id FROM suppressions
+        WHERE channel = 'telegram' AND address = :address AND origin IN ('block', 'provider')
+        ORDER BY channel, address, origin FOR UPDATE)""")
 _UNTOLD = text("SELECT * FROM chats_told WHERE NOT announced LIMIT :limit")
 # What is locked is being changed, or noted by another replica: it is told again.
 _TOLD = text("""

@@ -33,8 +33,10 @@ _DELETE = text("DELETE FROM recipients WHERE user_id = ANY(CAST(:user_ids AS uui
 _DELETE_CHATS = text("DELETE FROM chats_told WHERE chat_id = ANY(CAST(:chat_ids AS bigint[]))")
 # Telegram itself keeps a block; a mailbox that bounced or was unsubscribed is known by its hash from now on.
 _DELETE_CHAT_SUPPRESSIONS = text("""
-    DELETE FROM suppressions
-    WHERE channel = 'telegram' AND substring(address FROM ':(-?[0-9]+)$') = ANY(CAST(:chats AS text[]))""")
+    DELETE FROM suppressions WHERE id IN (
+        SELECT id FROM suppressions
+        WHERE channel = 'telegram' AND substring(address FROM ':(-?[0-9]+)$') = ANY(CAST(:chats AS text[]))
+        ORDER BY channel, address, origin FOR UPDATE)""")
 _HASH_SUPPRESSIONS = text("""
     INSERT INTO suppressions (channel, address, origin, reason, created_at)
     SELECT channel, :hashed, origin, reason, created_at FROM suppressions
@@ -42,6 +44,10 @@ _HASH_SUPPRESSIONS = text("""
     ON CONFLICT (channel, address, origin) DO NOTHING""")
 _DELETE_SUPPRESSIONS = text("DELETE FROM suppressions WHERE channel = 'email' AND address = :email")
 
+# In one order, here as wherever several are changed, and before what hangs on them.
+_LOCK_DELIVERIES = text("""
+    SELECT FROM deliveries WHERE message_id = ANY(CAST(:message_ids AS uuid[]))
+    ORDER BY id FOR NO KEY UPDATE""")
 _CANCEL = """
     UPDATE deliveries SET state = CASE WHEN resent THEN 'ambiguous' ELSE 'suppressed' END,
            reason = 'cancelled', queue = NULL, announced = false, updated_at = now()
@@ -51,8 +57,9 @@ _NOTE = """
     INSERT INTO delivery_history (delivery_id, attempt, state, reason)
     SELECT id, attempt, state, 'cancelled' FROM cancelled
     ON CONFLICT (delivery_id, attempt, state) DO NOTHING"""
-CANCEL = text(f"WITH cancelled AS ({_CANCEL}) {_NOTE}")
-_OF_USERS = text("SELECT id FROM messages WHERE user_id = ANY(CAST(:user_ids AS uuid[])) FOR NO KEY UPDATE")
+_CANCEL_WAITING = text(f"WITH cancelled AS ({_CANCEL}) {_NOTE}")
+_OF_USERS = text("""
+    SELECT id FROM messages WHERE user_id = ANY(CAST(:user_ids AS uuid[])) ORDER BY id FOR NO KEY UPDATE""")
 _OF_ADDRESSES = text("""
     SELECT id FROM messages
     WHERE lane <> 'promo' AND id IN (
@@ -64,7 +71,7 @@ _OF_ADDRESSES = text("""
         WHERE length(request -> 'address' ->> 'telegram_chat_id') <= 18
           AND CAST(request -> 'address' ->> 'telegram_chat_id' AS bigint)
               = ANY(CAST(:chat_ids AS bigint[])))
-    FOR NO KEY UPDATE""")
+    ORDER BY id FOR NO KEY UPDATE""")
 _STRIP_MESSAGES = text("""
     UPDATE messages SET user_id = :nobody,
            request = (request - 'address' - 'variables' - 'body' - 'reply_to_message_id' - 'edit_message_id')
@@ -80,13 +87,18 @@ _STRIP_HISTORY = text("""
     WHERE d.id = h.delivery_id AND d.channel = 'push' AND d.message_id = ANY(CAST(:message_ids AS uuid[]))""")
 # What stands for an address stays until its campaign ends: somebody else of the list may have it too.
 _STRIP_PLACES = text("""
-    UPDATE campaign_reached r SET forgotten = true FROM deliveries d
-    WHERE d.id = r.delivery_id AND d.message_id = ANY(CAST(:message_ids AS uuid[]))""")
+    WITH theirs AS (
+        SELECT r.key FROM campaign_reached r JOIN deliveries d ON d.id = r.delivery_id
+        WHERE d.message_id = ANY(CAST(:message_ids AS uuid[])) ORDER BY r.key FOR NO KEY UPDATE OF r)
+    UPDATE campaign_reached r SET forgotten = true FROM theirs WHERE r.key = theirs.key""")
 _DROP_PLACES = text("""
-    DELETE FROM campaign_reached r USING deliveries d JOIN messages m ON m.id = d.message_id
-    WHERE r.forgotten AND d.id = r.delivery_id AND NOT EXISTS (
-        SELECT 1 FROM campaigns c
-        WHERE c.id = m.campaign_id AND c.status NOT IN ('done', 'cancelled', 'failed'))""")
+    DELETE FROM campaign_reached WHERE key IN (
+        SELECT r.key FROM campaign_reached r
+        JOIN deliveries d ON d.id = r.delivery_id JOIN messages m ON m.id = d.message_id
+        WHERE r.forgotten AND NOT EXISTS (
+            SELECT 1 FROM campaigns c
+            WHERE c.id = m.campaign_id AND c.status NOT IN ('done', 'cancelled', 'failed'))
+        ORDER BY r.key FOR UPDATE OF r)""")
 _LISTED = """
     SELECT campaign_id, position FROM campaign_recipients WHERE user_id = ANY(CAST(:user_ids AS uuid[]))
     UNION
@@ -112,6 +124,9 @@ _STRIP_LISTS = text(f"""
     UPDATE campaigns c SET list_sum = c.list_sum + s.change, version = c.version + 1
     FROM (SELECT campaign_id, sum(change) AS change FROM stripped GROUP BY campaign_id) s
     WHERE c.id = s.campaign_id""")  # noqa: S608 - constants
+_STRIP = (
+    _LOCK_DELIVERIES, _CANCEL_WAITING, _STRIP_MESSAGES, _STRIP_DELIVERIES, _STRIP_HISTORY, _STRIP_PLACES,
+)  # fmt: skip
 _UNTOLD = text("SELECT * FROM forgotten_recipients WHERE NOT announced LIMIT 100")
 _TOLD = text("""
     UPDATE forgotten_recipients SET announced = true WHERE user_id = :user_id AND version = :version""")
@@ -126,7 +141,7 @@ _LATE = text("""
     SELECT m.id FROM messages m JOIN forgotten_recipients f ON f.user_id = m.user_id
     WHERE CAST(m.request ->> 'requested_at' AS timestamptz) <= f.forgotten_at
        OR (SELECT c.created_at FROM campaigns c WHERE c.id = m.campaign_id) <= f.forgotten_at
-    LIMIT 1000 FOR NO KEY UPDATE OF m""")
+    ORDER BY m.id LIMIT 1000 FOR NO KEY UPDATE OF m""")
 
 
 @dataclass(frozen=True)
@@ -205,7 +220,7 @@ def _known(rows: Sequence[RowMapping], *user_ids: UUID, emails: Sequence[str] = 
     # Groups are nobody's: what was said there stays.
     return Known(
         tuple(dict.fromkeys([*user_ids, *(row["user_id"] for row in rows)])),
-        tuple({email.casefold() for email in (*emails, *(row["email"] for row in rows)) if email}),
+        tuple(sorted({email.casefold() for email in (*emails, *(row["email"] for row in rows)) if email})),
         tuple({chat for row in rows if (chat := row["telegram_chat_id"]) is not None and chat > 0}),
     )
 
@@ -231,5 +246,5 @@ async def _strip(connection: AsyncConnection, message_ids: Sequence[UUID], nobod
     if not message_ids:
         return
     parameters = {"message_ids": [*message_ids], "nobody": nobody}
-    for statement in (CANCEL, _STRIP_MESSAGES, _STRIP_DELIVERIES, _STRIP_HISTORY, _STRIP_PLACES):
+    for statement in _STRIP:
         await connection.execute(statement, parameters)

@@ -13,7 +13,8 @@ SEVERAL_CHATS = 2
 LEAST_WAIT_SECONDS = 0.002
 
 _ADD_KEYS = text("""
-    INSERT INTO governor (key, tat) SELECT unnest(CAST(:keys AS text[])), to_timestamp(0)
+    INSERT INTO governor (key, tat)
+    SELECT key, to_timestamp(0) FROM unnest(CAST(:keys AS text[])) AS asked(key) ORDER BY key
     ON CONFLICT (key) DO NOTHING""")
 
 # The first key is shared: a slot on it may be reserved ahead. Those after it are the recipient's own: a slot

@@ -50,9 +50,12 @@ _CANCEL = text(f"""
            {_STOPPED_CLOCK}
     WHERE id = :id AND status IN ('draft', 'scheduled', 'running', 'paused') RETURNING id""")  # noqa: S608 - a constant
 _FREE_HELD = text("""
-    UPDATE deliveries d SET due_at = now(), reason = NULL FROM messages m, campaigns c
-    WHERE d.state = 'pending' AND d.reason = 'campaign_paused' AND m.id = d.message_id
-      AND c.id = m.campaign_id AND c.status <> 'paused'""")
+    WITH held AS (
+        SELECT d.id FROM deliveries d
+        JOIN messages m ON m.id = d.message_id JOIN campaigns c ON c.id = m.campaign_id
+        WHERE d.state = 'pending' AND d.reason = 'campaign_paused' AND c.status <> 'paused'
+        ORDER BY d.id FOR NO KEY UPDATE OF d)
+    UPDATE deliveries d SET due_at = now(), reason = NULL FROM held WHERE d.id = held.id""")
 _SWEEPING = text("SELECT id FROM campaigns WHERE sweeping ORDER BY ended_at LIMIT 1")
 # What waits to be sent once more may have arrived: it can be left at that, not unsent.
 _SWEEP = text("""

@@ -86,9 +86,12 @@ _ANY_TO_TELL = text("""
 
 # What waits for the end of a quiet time is asked again when quiet hours change.
 _WAKE = text("""
-    UPDATE deliveries d SET due_at = now() FROM messages m
-    WHERE d.message_id = m.id AND d.state = 'pending' AND d.reason = 'quiet_hours'
-      AND m.user_id IN (SELECT user_id FROM recipients WHERE user_id = :user_id OR linked_to = :user_id)""")
+    WITH asleep AS (
+        SELECT d.id FROM deliveries d JOIN messages m ON m.id = d.message_id
+        WHERE d.state = 'pending' AND d.reason = 'quiet_hours'
+          AND m.user_id IN (SELECT user_id FROM recipients WHERE user_id = :user_id OR linked_to = :user_id)
+        ORDER BY d.id FOR NO KEY UPDATE OF d)
+    UPDATE deliveries d SET due_at = now() FROM asleep WHERE d.id = asleep.id""")
 
 
 class Recipients(Browsers, Chats, Suppressions, Linking, Erasing):
@@ -164,8 +167,9 @@ class Recipients(Browsers, Chats, Suppressions, Linking, Erasing):
 async def _follow(connection: AsyncConnection, command: PutRecipient, before: Mapping[Any, Any]) -> None:
     """Do what follows from a change of consent."""
     if before["opted_out"] and command.opted_out is False:
-        for email in {each for each in (before["email"], command.email) if each}:
-            await connection.execute(LIFT_UNSUBSCRIBED, {"addresses": spellings(Channel.EMAIL, email)})
+        emails = [each for each in (before["email"], command.email) if each]
+        addresses = [spelling for each in emails for spelling in spellings(Channel.EMAIL, each)]
+        await connection.execute(LIFT_UNSUBSCRIBED, {"addresses": addresses})
     if command.quiet_hours or command.time_zone or {"quiet_hours", "time_zone"} & set(command.clear):
         await connection.execute(_WAKE, {"user_id": before["user_id"]})
 

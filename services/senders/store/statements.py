@@ -272,13 +272,16 @@ ADD_CANCELLATION = text("""
     VALUES (:id, :schedule_id, :promo_id, :up_to) ON CONFLICT (id) DO NOTHING""")
 
 CANCEL_PROMOS = text("""
+    WITH unsent AS (
+        SELECT d.id FROM deliveries d JOIN messages m ON m.id = d.message_id
+        WHERE d.state = 'pending' AND m.lane = 'promo'
+          AND CAST(m.request -> 'promo' ->> 'schedule_id' AS uuid) = :schedule_id
+          AND (CAST(:promo_id AS text) IS NULL OR m.request -> 'promo' ->> 'promo_id' = :promo_id)
+          AND CAST(m.request -> 'promo' ->> 'slot' AS timestamptz) <= :up_to
+        ORDER BY d.id FOR NO KEY UPDATE OF d)
     UPDATE deliveries d SET state = 'suppressed', reason = 'cancelled', queue = NULL, announced = false,
            updated_at = now()
-    FROM messages m
-    WHERE m.id = d.message_id AND d.state = 'pending' AND m.lane = 'promo'
-      AND CAST(m.request -> 'promo' ->> 'schedule_id' AS uuid) = :schedule_id
-      AND (CAST(:promo_id AS text) IS NULL OR m.request -> 'promo' ->> 'promo_id' = :promo_id)
-      AND CAST(m.request -> 'promo' ->> 'slot' AS timestamptz) <= :up_to
+    FROM unsent WHERE d.id = unsent.id
     RETURNING d.id, d.attempt""")
 
 ADD_MESSAGE_CANCELLATION = text("""

@@ -40,9 +40,12 @@ _LIST = text("""
 _ENTRY = text("""
     SELECT * FROM suppressions WHERE (channel, address, origin) = (:channel, :address, :origin)""")
 _LIFT = text("DELETE FROM suppressions WHERE id = :id RETURNING *")
+# In one order, wherever several entries are changed.
 LIFT_UNSUBSCRIBED = text("""
-    DELETE FROM suppressions
-    WHERE channel = 'email' AND address = ANY(CAST(:addresses AS text[])) AND origin = 'unsubscribe'""")
+    DELETE FROM suppressions WHERE id IN (
+        SELECT id FROM suppressions
+        WHERE channel = 'email' AND address = ANY(CAST(:addresses AS text[])) AND origin = 'unsubscribe'
+        ORDER BY channel, address, origin FOR UPDATE)""")
 _WENT_TO = text("""
     SELECT coalesce(r.linked_to, m.user_id) AS user_id, m.request -> 'address' ->> 'email' AS direct
     FROM deliveries d JOIN messages m ON m.id = d.message_id LEFT JOIN recipients r ON r.user_id = m.user_id
@@ -137,7 +140,7 @@ class Suppressions(Directory):
             if found is None:
                 return False
             opted = (await connection.execute(_OPT_OUT, {"user_id": found["user_id"]})).scalar()
-            for address in {each.casefold() for each in (found["direct"], opted) if each}:
+            for address in sorted({each.casefold() for each in (found["direct"], opted) if each}):
                 entry = {"channel": Channel.EMAIL, "address": address, "origin": "unsubscribe"}
                 await connection.execute(SUPPRESS, entry | {"reason": "opted_out"})
             return True
