@@ -1,5 +1,6 @@
 """What changes several rows locks them in one order: two at once wait for each other's end, none fails."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 from uuid import UUID, uuid4
@@ -9,9 +10,9 @@ from sqlalchemy import text
 
 from services.senders.domain.requests import Request
 from services.senders.store.suppressions import spellings
-from shared.events import Channel, QuietHours
+from shared.events import Channel, PushSubscription, QuietHours
 from shared.ids import derived
-from shared.queries import ForgetRecipient, PutRecipient
+from shared.queries import AddPushSubscription, ForgetRecipient, PutRecipient
 from tests.locks import free_behind_first
 from tests.senders.conftest import SCHEDULE, SLOT
 from tests.senders.test_campaign_lists import draft
@@ -142,3 +143,25 @@ async def test_rows_are_locked_in_one_order(
     act = await prepare(house)
     rows = await house.database.value(text(f"SELECT count(*) FROM {table}"))  # noqa: S608 - names of ours
     assert await free_behind_first(house.database, table, key, act) == rows - 1
+
+
+async def test_a_success_waits_for_nobody_who_is_being_forgotten(house: Any) -> None:
+    """A push that worked late waits for no lock, and neither keeps nor brings back whom it reached."""
+    endpoints, key = [f"https://push.example/{number}" for number in range(2)], uuid4()
+    for user_id, endpoint in zip((ANN, BEN), endpoints, strict=True):
+        subscription = PushSubscription(endpoint=endpoint, p256dh="p", auth="a")
+        command = AddPushSubscription(cause=uuid4(), user_id=user_id, subscription=subscription)
+        await house.recipients.add_subscription(command)
+
+    async def worked() -> None:
+        async with asyncio.timeout(10):
+            await asyncio.gather(*(house.recipients.subscription_worked(each, key) for each in endpoints))
+
+    async with house.database.begin() as forgetting_her:
+        await forgetting_her.execute(text("DELETE FROM recipients WHERE user_id = :id"), {"id": ANN})
+        await worked()
+    await worked()
+
+    rows = await house.database.rows(text("SELECT user_id, worked_with FROM push_subscriptions"))
+    assert [tuple(row.values()) for row in rows] == [(BEN, key)]
+    assert await house.recipients.view(ANN) is None

@@ -41,12 +41,17 @@ _ADD_SUBSCRIPTION = text("""
     RETURNING endpoint""")
 _OWNER = text("SELECT user_id FROM push_subscriptions WHERE endpoint = :endpoint AND user_id <> :user_id")
 _DELETE_SUBSCRIPTION = text("DELETE FROM push_subscriptions WHERE endpoint = :endpoint RETURNING user_id")
-# What a crash of the server forgets of this is told by the next success: it needs no fsync.
+# What a crash of the server forgets of this is told by the next success: it needs no fsync. Nor is one worth
+# waiting for that somebody else has locked: it changes hands, or goes with who is forgotten.
 _SUBSCRIPTIONS_WORKED = text("""
-    WITH moment AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true))
-    UPDATE push_subscriptions s SET last_success_at = now(), worked_with = worked.key, refused_at = NULL
-    FROM unnest(CAST(:endpoints AS text[]), CAST(:keys AS uuid[])) AS worked(endpoint, key), moment
-    WHERE s.endpoint = worked.endpoint""")
+    WITH moment AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true)),
+    noted AS (
+        SELECT s.endpoint, worked.key
+        FROM unnest(CAST(:endpoints AS text[]), CAST(:keys AS uuid[])) AS worked(endpoint, key)
+        JOIN push_subscriptions s USING (endpoint)
+        ORDER BY s.endpoint FOR NO KEY UPDATE OF s SKIP LOCKED)
+    UPDATE push_subscriptions s SET last_success_at = now(), worked_with = noted.key, refused_at = NULL
+    FROM noted, moment WHERE s.endpoint = noted.endpoint""")
 # It never worked with the key of today, while others of its push service do. What they did before the service
 # was last paused proves nothing: the key may have been taken from us since. Nor does one refusal: the service
 # may have had a bad moment. What worked when nobody noted the key may have worked with this one.
