@@ -28,7 +28,7 @@ DATABASES = {
 def _run(*arguments: str, folder: Path, **more: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
         [sys.executable, "-m", *arguments],
-        capture_output=True, text=True, timeout=60, cwd=folder, env=environment(**more), check=False,
+        capture_output=True, text=True, timeout=120, cwd=folder, env=environment(**more), check=False,
     )  # fmt: skip
 
 

@@ -105,7 +105,7 @@ async def test_the_example_of_the_page_runs(prepared_nats: Nats) -> None:
             sys.executable, "-c", program, stdout=asyncio.subprocess.PIPE, cwd=PAGE.parents[1],
             env={**os.environ, "NATS_URL": prepared_nats.url},
         )  # fmt: skip
-        told, _ = await asyncio.wait_for(process.communicate(), 60)
+        told, _ = await asyncio.wait_for(process.communicate(), 120)
     lines = told.decode().splitlines()
     assert process.returncode == 0
     assert lines[-2:] == [

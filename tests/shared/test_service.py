@@ -48,7 +48,7 @@ class Running:
     async def said(self, what: str) -> None:
         """Wait until the service says something on standard output."""
         assert self.process.stdout is not None
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(120):
             while line := await self.process.stdout.readline():
                 if line.decode().strip() == what:
                     return
@@ -56,13 +56,13 @@ class Running:
 
     async def ended(self) -> tuple[int, list[str], list[str]]:
         """Wait for the end; return the exit code, the rest of standard output, and the lines of the log."""
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(120):
             out, err = await self.process.communicate()
         return self.process.returncode or 0, out.decode().split(), err.decode().splitlines()
 
     async def ask(self, path: str) -> tuple[int, str]:
         """Ask one of the operators' doors, as soon as it is open."""
-        async with asyncio.timeout(60), aiohttp.ClientSession() as session:
+        async with asyncio.timeout(120), aiohttp.ClientSession() as session:
             while True:
                 try:
                     async with session.get(f"http://{self.address}{path}") as answer:
@@ -72,7 +72,7 @@ class Running:
 
     async def answers(self, path: str, status: int) -> dict[str, Any]:
         """Ask until a door answers with a status; return its body."""
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(120):
             while True:
                 found, body = await self.ask(path)
                 if found == status:
@@ -332,7 +332,7 @@ async def test_readiness_names_what_is_missing(start: Start) -> None:
         ending='runner.CHECK_SECONDS = 0.2\nrun("shop", Settings, app)',
     )
 
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(120):
         while (body := await service.answers("/readyz", 503))["missing"][0] == "start":
             await asyncio.sleep(0.02)
 

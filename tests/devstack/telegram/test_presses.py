@@ -100,7 +100,7 @@ async def test_whoever_presses_learns_the_answer(street: Any) -> None:
     number = await street.post()
 
     async def bot() -> None:
-        (update,) = await street.result("getUpdates", timeout=5)
+        (update,) = await street.result("getUpdates", timeout=30)
         query_id = update["callback_query"]["id"]
         await street.result("answerCallbackQuery", callback_query_id=query_id, text="Got it")
 

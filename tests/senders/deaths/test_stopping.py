@@ -30,7 +30,7 @@ async def test_a_send_that_runs_is_waited_for(street: Street, put_off: bool) -> 
             await bus.publish(request)
         await street.until("SELECT state FROM deliveries WHERE message_id = $1", "sending", request.id)
         stopping.terminate()
-        assert await asyncio.wait_for(stopping.wait(), 20) == 0
+        assert await asyncio.wait_for(stopping.wait(), 60) == 0
 
     state, attempt = await street.value(
         "SELECT ARRAY[state, attempt::text] FROM deliveries WHERE message_id = $1", request.id

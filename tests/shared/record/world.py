@@ -95,7 +95,7 @@ class World:
         for durable in DURABLES:
             subscription = await api.pull_subscribe_bind(durable.name, durable.stream)
             while durable.name not in but and (await subscription.consumer_info()).num_pending:
-                for message in await subscription.fetch(100, timeout=1):
+                for message in await subscription.fetch(100, timeout=30):
                     await message.ack_sync()
             await subscription.unsubscribe()
         await client.close()
