@@ -39,6 +39,8 @@ _AWAY_STATES = ("08", "57P", "53")
 """SQLSTATE prefixes: connection errors, operator intervention, insufficient resources."""
 _READ_ONLY_STATE = "25006"
 _LOCKED_STATE = "55P03"
+_REFUSED_STATES = ("22", "23")
+"""SQLSTATE prefixes: data that is none, and constraints."""
 _CONFLICT_STATES = ("40P01", "40001")
 _AWAY_ERRNOS = {
     errno.ENETDOWN, errno.ENETUNREACH, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.EADDRNOTAVAIL,
@@ -228,6 +230,12 @@ def is_conflict(error: BaseException) -> bool:
 def is_locked(error: BaseException) -> bool:
     """Say whether a statement waited for a lock for longer than its `lock_timeout` lets it."""
     return isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", None) == _LOCKED_STATE
+
+
+def is_refused(error: BaseException) -> bool:
+    """Say whether a statement failed of what was given to it, which cannot be kept: once more will not do."""
+    state = getattr(error.orig, "sqlstate", None) if isinstance(error, DBAPIError) else None
+    return str(state or "").startswith(_REFUSED_STATES)
 
 
 def _no_way(error: OSError) -> bool:

@@ -978,6 +978,52 @@ class PutRecipient(Query[RecipientView]):
     at: AwareDatetime | None = None
 
 
+INTRODUCED_AT_ONCE = 100
+"""So many people are introduced by one question at most."""
+
+
+class Introduction(Value):
+    """Somebody whom a bot has met, as they are now; null leaves a field of theirs as it is.
+
+    `at` is when they were seen: who was forgotten since stays forgotten.
+    """
+
+    cause: UUID
+    user_id: UUID
+    telegram_chat_id: int | None = Field(default=None, ge=-(2**63), lt=2**63)
+    bot: str | None = None
+    language: str | None = None
+    role: str | None = None
+    at: AwareDatetime | None = None
+
+
+class Introduced(Value):
+    """What became of an introduction: taken, or refused by an HTTP status, as a question of its own would be.
+
+    One that is refused with 5xx may be taken later.
+    """
+
+    user_id: UUID
+    status: int = 200
+    title: str | None = None
+
+
+class Introductions(Value):
+    """What became of introductions, in their order."""
+
+    items: tuple[Introduced, ...]
+
+
+class IntroduceRecipients(Query[Introductions]):
+    """Create or change many recipients, each as if put by itself, under the same cause."""
+
+    service = "senders"
+    name = "introduce_recipients"
+    reply = Introductions
+
+    people: Annotated[tuple[Introduction, ...], Field(max_length=INTRODUCED_AT_ONCE)]
+
+
 class AddPushSubscription(Query[RecipientView]):
     """Add a browser's subscription to a recipient; an endpoint moves to its newest owner.
 
@@ -1432,7 +1478,7 @@ ALL: tuple[type[Query[Value]], ...] = (
     CountPosts,
     ListClicks, CountClicks, ListPostClicks, GetClicksSeries, AnnotateClick,
     ListTemplates, ResolveChat, GetMessage, ListMessages, CancelMessage, GetRecipient, ListRecipients,
-    PutRecipient,
+    PutRecipient, IntroduceRecipients,
     ForgetRecipient, LinkUser, UnlinkUser, AddPushSubscription, ListPushSubscriptions, DeletePushSubscription,
     TellChat, ListSuppressions, AddSuppression, LiftSuppression, TellBounce, UnsubscribeRecipient,
     CreateCampaign, GetCampaign, ListCampaigns, AddCampaignRecipients, StartCampaign, PauseCampaign,

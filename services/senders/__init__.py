@@ -7,9 +7,9 @@ Consumes: MessageRequested (`senders_transactional_telegram`, `senders_transacti
 Publishes: PromoPosted, MessageSent, MessageFailed, MessageSuppressed, MessageAmbiguous, RecipientChanged,
     RecipientForgotten, ChatChanged, CampaignChanged, MessageRequested (campaign items).
 Answers: ListTemplates, ResolveChat, GetMessage, ListMessages, CancelMessage, GetRecipient,
-    ListRecipients, PutRecipient, ForgetRecipient, LinkUser, UnlinkUser, AddPushSubscription,
-    ListPushSubscriptions, DeletePushSubscription, TellChat, ListSuppressions, AddSuppression,
-    LiftSuppression, TellBounce, UnsubscribeRecipient, CreateCampaign, GetCampaign,
+    ListRecipients, PutRecipient, IntroduceRecipients, ForgetRecipient, LinkUser, UnlinkUser,
+    AddPushSubscription, ListPushSubscriptions, DeletePushSubscription, TellChat, ListSuppressions,
+    AddSuppression, LiftSuppression, TellBounce, UnsubscribeRecipient, CreateCampaign, GetCampaign,
     ListCampaigns, AddCampaignRecipients, StartCampaign, PauseCampaign, ResumeCampaign, CancelCampaign,
     EstimateCampaign, AuditSenders, KeepSenders.
 Stores: state `messages`, `deliveries`, `delivery_history`, `recipients`, `push_subscriptions`,

@@ -28,6 +28,9 @@ from shared.database import Database
 from shared.events import ButtonClicked, Channel, Event, MessageRequested
 from shared.queries import (
     GetRecipient,
+    Introduced,
+    IntroduceRecipients,
+    Introductions,
     ListTemplates,
     PutRecipient,
     Query,
@@ -110,6 +113,7 @@ class Peers:
         """Answer what the gateway asks of senders' directory and templates."""
         await self.answer(ListTemplates, lambda _: TEMPLATES)
         await self.answer(PutRecipient, self.put)
+        await self.answer(IntroduceRecipients, self.introduce)
         await self.answer(GetRecipient, self.get)
 
     def put(self, command: PutRecipient) -> RecipientView:
@@ -125,6 +129,12 @@ class Peers:
         view = RecipientView.model_validate({**before, **given, "version": version})
         self.recipients[command.user_id] = view
         return view
+
+    def introduce(self, command: IntroduceRecipients) -> Introductions:
+        """Keep many recipients."""
+        for each in command.people:
+            self.put(PutRecipient.model_validate(each.model_dump()))
+        return Introductions(items=tuple(Introduced(user_id=each.user_id) for each in command.people))
 
     def get(self, query: GetRecipient) -> RecipientView:
         """Show a recipient."""

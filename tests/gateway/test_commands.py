@@ -29,7 +29,7 @@ from shared.events import (
     click_id,
     update_id_of,
 )
-from shared.queries import PutRecipient, ScheduleChanged, ScheduleView, StartSchedule, StopSchedule
+from shared.queries import IntroduceRecipients, ScheduleChanged, ScheduleView, StartSchedule, StopSchedule
 
 BOT_ID = 123456
 OWNER = 77
@@ -239,11 +239,12 @@ async def test_people_are_told_to_senders_again_when_they_change(gateway: Any) -
         while gateway.peers.recipients[user].telegram_chat_id is None:
             await asyncio.sleep(0.02)
     assert gateway.peers.recipients[user].bot == "default"
-    assert all(each.at is not None for each in gateway.peers.of(PutRecipient))
-    told = len(gateway.peers.of(PutRecipient))
+    introduced = gateway.peers.of(IntroduceRecipients)
+    assert all(each.at is not None for question in introduced for each in question.people)
+    told = len(introduced)
     await reply_to(gateway, gateway.message(3, "/help"))
     await gateway.logged(3)
-    assert len(gateway.peers.of(PutRecipient)) == told
+    assert len(gateway.peers.of(IntroduceRecipients)) == told
 
 
 async def test_commands_are_published_to_telegram(gateway: Any, telegram: Any) -> None:

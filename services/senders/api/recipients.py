@@ -14,6 +14,9 @@ from shared.queries import (
     ForgetRecipient,
     Forgotten,
     GetRecipient,
+    Introduced,
+    IntroduceRecipients,
+    Introductions,
     LinkUser,
     ListPushSubscriptions,
     ListRecipients,
@@ -24,6 +27,11 @@ from shared.queries import (
     UnlinkUser,
 )
 
+_INTRODUCED = {
+    "taken": (200, None),
+    "wrong": (422, "Cannot be kept"),
+    "busy": (503, "Being changed by others"),
+}
 Announce = Callable[[], Awaitable[None]]
 
 
@@ -56,6 +64,20 @@ async def put_recipient(command: PutRecipient, recipients: Recipients, announce:
         return await recipients.view(command.user_id) or nobody
     await announce()
     return await _view(command.user_id, recipients)
+
+
+async def introduce_recipients(
+    command: IntroduceRecipients, recipients: Recipients, announce: Announce
+) -> Introductions:
+    """Create or change many recipients; refuses each by itself: what cannot be kept, or for now."""
+    taken = await recipients.introduce(command.people)
+    await announce()
+    return Introductions(
+        items=tuple(
+            Introduced(user_id=each.user_id, status=_INTRODUCED[what][0], title=_INTRODUCED[what][1])
+            for each, what in zip(command.people, taken, strict=True)
+        )
+    )
 
 
 async def link_user(command: LinkUser, recipients: Recipients, announce: Announce) -> RecipientView:

@@ -1,6 +1,6 @@
 """What every part of the directory shares: its database, commands that work once, and who is who."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any
@@ -15,14 +15,20 @@ from shared.ids import derived
 from shared.queries import Query
 
 _ONCE = text("INSERT INTO commands_done (id) VALUES (:id) ON CONFLICT (id) DO NOTHING RETURNING id")
+_PATIENCE = text("SELECT set_config('lock_timeout', :patience, true)")
 _FORGET_COMMANDS = text("DELETE FROM commands_done WHERE done_at < now() - interval '7 days'")
 # Whoever changes somebody keeps others off them, also while there is no row to lock.
 _ALONE = text("SELECT pg_advisory_xact_lock(hashtextextended(CAST(CAST(:user_id AS uuid) AS text), 0))")
+_ALL_ALONE = text("""
+    WITH moment AS MATERIALIZED (SELECT set_config('lock_timeout', :patience, true))
+    SELECT pg_advisory_xact_lock(hashtextextended(CAST(user_id AS text), 0))
+    FROM moment, unnest(CAST(:user_ids AS uuid[])) AS asked (user_id)""")
 _IS_FORGOTTEN_SINCE = text("""
     SELECT EXISTS (SELECT 1 FROM forgotten_recipients
                    WHERE user_id = ANY(CAST(:user_ids AS uuid[])) AND forgotten_at >= :at)""")
 
 ITSELF = "coalesce((SELECT linked_to FROM recipients WHERE user_id = :user_id), :user_id)"
+GET = text(f"SELECT * FROM recipients WHERE user_id = {ITSELF}")  # noqa: S608 - a constant
 _KNOWN_AS = text("""
     SELECT known.user_id, known.linked_to
     FROM (SELECT unnest(CAST(:user_ids AS uuid[])) AS user_id
@@ -54,19 +60,24 @@ class Directory:
 
 async def is_new(connection: AsyncConnection, command: Query[Any]) -> bool:
     """Note a command as done, with what it changes; False when it was before, by the same cause."""
+    return (await connection.execute(_ONCE, {"id": key_of(command)})).first() is not None
+
+
+def key_of(command: Query[Any]) -> UUID:
+    """Return what a command is known by once it is done."""
     done: Value = command
     # One cause comes about once: when it did is no part of what it asks for.
-    key = derived("command", command.name, done.model_dump_json(exclude={"at"}))
-    return (await connection.execute(_ONCE, {"id": key})).first() is not None
+    return derived("command", command.name, done.model_dump_json(exclude={"at"}))
 
 
 @asynccontextmanager
 async def alone_with(
-    database: Database, *user_ids: UUID, endpoint: str | None = None
+    database: Database, *user_ids: UUID, endpoint: str | None = None, patience: str | None = None
 ) -> AsyncIterator[tuple[AsyncConnection, UUID]]:
     """Open a transaction that no other command about these people runs beside, whatever ids it names them by.
 
-    With an `endpoint`, none about whoever has that browser either.
+    With an `endpoint`, none about whoever has that browser either. With `patience`, no lock is waited for
+    longer than that: the error `is_locked`.
     Yields the connection, and the id that the first one's row has: of a linked Telegram user, the one that he
     is linked with. Where somebody has more ids than were held, it waits anew for all of them: in one order,
     or two would wait for each other.
@@ -74,6 +85,8 @@ async def alone_with(
     held = {*user_ids}
     while True:
         async with database.begin() as connection:
+            if patience is not None:
+                await connection.execute(_PATIENCE, {"patience": patience})
             for user_id in sorted(held):
                 await connection.execute(_ALONE, {"user_id": user_id})
             asked = {"user_ids": [*user_ids], "endpoint": endpoint}
@@ -83,6 +96,14 @@ async def alone_with(
                 yield connection, linked.get(user_ids[0]) or user_ids[0]
                 return
         held = {*user_ids, *linked}
+
+
+async def wait_for_all(connection: AsyncConnection, user_ids: Sequence[UUID], patience: str) -> None:
+    """Keep all other commands off people, by these ids alone, until the transaction ends.
+
+    The ids are sorted, as those that single commands hold are: none waits for another in a circle.
+    """
+    await connection.execute(_ALL_ALONE, {"user_ids": [*user_ids], "patience": patience})
 
 
 async def is_forgotten_since(connection: AsyncConnection, at: datetime | None, *user_ids: UUID) -> bool:
