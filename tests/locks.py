@@ -23,6 +23,13 @@ async def _turn_round(database: Database, table: str, key: str) -> None:
         await database.execute(text(statement))
 
 
+async def until_blocked(database: Database) -> None:
+    """Wait until a statement waits for a lock."""
+    async with asyncio.timeout(60):
+        while not await database.value(_BLOCKED):
+            await asyncio.sleep(0.01)
+
+
 async def free_behind_first(
     database: Database, table: str, key: str, act: Callable[[], Awaitable[Any]]
 ) -> int:
@@ -35,9 +42,7 @@ async def free_behind_first(
     async with database.begin() as holding:
         await holding.execute(text(f"{rows} LIMIT 1 FOR UPDATE"))
         acting = asyncio.ensure_future(act())
-        async with asyncio.timeout(60):
-            while not await database.value(_BLOCKED):
-                await asyncio.sleep(0.01)
+        await until_blocked(database)
         async with database.begin() as other:
             free = (await other.execute(text(f"{rows} FOR UPDATE SKIP LOCKED"))).all()
     await acting

@@ -17,6 +17,7 @@ from services.gateway.settings import GatewaySettings
 from services.gateway.store import ApiKey, KeyHeld, Keys, TooOften, UnknownKey
 from shared import ids
 from shared.service import Service
+from tests.locks import until_blocked
 
 PATIENCE = 3.0
 SOME_ID = str(ids.derived("anybody"))
@@ -243,16 +244,6 @@ async def test_a_key_that_is_locked_holds_up_no_other(database: Any, monkeypatch
         assert await keys.use_key(key, rate), "when it was used last is not worth waiting for"
     assert await keys.use_key(key, rate)
     assert [each.last_used_at is None for each in await keys.list_keys()] == [False, False]
-
-
-async def until_blocked(database: Any) -> None:
-    """Wait until a statement waits for a lock."""
-    blocked = text("""
-        SELECT EXISTS (SELECT FROM pg_stat_activity
-                       WHERE datname = current_database() AND wait_event_type = 'Lock')""")
-    async with asyncio.timeout(60):
-        while not await database.value(blocked):
-            await asyncio.sleep(0.01)
 
 
 async def test_too_many_calls(

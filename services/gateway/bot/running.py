@@ -11,7 +11,7 @@ from services.gateway.bot.registry import Asked, Command, Hands, NotUnderstood, 
 from services.gateway.domain.bots import DoorBot
 from services.gateway.domain.commands import Done, Typed, command_in
 from services.gateway.domain.updates import Written
-from services.gateway.store import User
+from services.gateway.store import PersonGone, User
 from shared import ids, metrics, tasks, telemetry
 from shared.bus import BusUnavailable, NoAnswer, Refusal, RetryLater
 from shared.database import is_unavailable
@@ -108,6 +108,9 @@ class Commands:
                 return Reply(await command.run(asked, self._hands), Done("handled", command.name))
         except NotUnderstood:
             return Reply(_usage(command, asked), Done("ignored", command.name), fresh=True)
+        except PersonGone:
+            # What is said to them would be kept, and is about nobody.
+            return Reply(None, Done("ignored", command.name))
         except NoAnswer:
             return Reply(Message().text(asked.say("no_answer")), Done("failed", command.name), fresh=True)
         except Exception as error:

@@ -3,6 +3,7 @@
 from services.gateway.store.arrivals import Arrival, Arrivals
 from services.gateway.store.broadcasts import Broadcasts
 from services.gateway.store.commands import Entry, PublishedCommands
+from services.gateway.store.gone import PersonGone
 from services.gateway.store.guides import Collection, GuideNumbers, Guides
 from services.gateway.store.idempotency import Idempotency, OtherRequest
 from services.gateway.store.keys import ApiKey, KeyHeld, Keys, TooOften, UnknownKey
@@ -26,6 +27,7 @@ __all__ = [
     "Logged",
     "OtherRequest",
     "People",
+    "PersonGone",
     "Preference",
     "PublishedCommands",
     "Seen",

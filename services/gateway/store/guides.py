@@ -5,9 +5,10 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import RowMapping, text
+from sqlalchemy import RowMapping, TextClause, text
 
 from services.gateway.domain.guides import Category, Difficulty, Guide
+from services.gateway.store.gone import noticing_who_is_gone
 from shared.database import Database
 
 _FIELDS = "id, category, difficulty, title, text, position, enabled"
@@ -128,12 +129,12 @@ class Guides:
         return {row["guide_id"]: GuideNumbers(row["views"], row["saves"], row["readers"]) for row in rows}
 
     async def view(self, user_id: UUID, guide_id: str, cause: UUID) -> None:
-        """Count that a person opened a guide, once per event."""
-        await self._database.execute(_VIEW, user_id=user_id, guide_id=guide_id, cause=cause)
+        """Count that a person opened a guide, once per event; raises PersonGone, like what follows."""
+        await self._write(_VIEW, user_id=user_id, guide_id=guide_id, cause=cause)
 
     async def save(self, user_id: UUID, guide_id: str, at: datetime) -> None:
         """Put a guide into a person's collection."""
-        await self._database.execute(_SAVE, user_id=user_id, guide_id=guide_id, at=at)
+        await self._write(_SAVE, user_id=user_id, guide_id=guide_id, at=at)
 
     async def drop(self, user_id: UUID, guide_id: str) -> None:
         """Take a guide out of a person's collection; that it was read is kept."""
@@ -141,7 +142,7 @@ class Guides:
 
     async def mark_read(self, user_id: UUID, guide_id: str, at: datetime) -> None:
         """Remember that a person has read a guide."""
-        await self._database.execute(_READ, user_id=user_id, guide_id=guide_id, at=at)
+        await self._write(_READ, user_id=user_id, guide_id=guide_id, at=at)
 
     async def collection(self, user_id: UUID) -> Collection:
         """Return what a person has saved and read."""
@@ -150,6 +151,10 @@ class Guides:
             frozenset(row["guide_id"] for row in rows if row["saved"]),
             frozenset(row["guide_id"] for row in rows if row["read"]),
         )
+
+    async def _write(self, statement: TextClause, **values: object) -> None:
+        with noticing_who_is_gone():
+            await self._database.execute(statement, **values)
 
 
 def _read(row: RowMapping) -> Guide:

@@ -9,6 +9,7 @@ from uuid import UUID
 from sqlalchemy import RowMapping, TextClause, text
 
 from services.gateway.domain.roles import Role
+from services.gateway.store.gone import PersonGone, noticing_who_is_gone
 from services.gateway.store.seen import Seen, columns_of
 from shared import ids
 from shared.database import Database
@@ -263,7 +264,10 @@ class Users:
         return self._read(row) if row else None
 
     async def set_role(self, user: User, role: Role, wish: Wish, *, only_from: Role | None = None) -> User:
-        """Give a person a role (if they have the role `only_from`, where given); return what they are now."""
+        """Give a person a role (if they have the role `only_from`, where given); return what they are now.
+
+        Raises PersonGone, like what follows.
+        """
         word = only_from.word if only_from is not None else None
         row = await self._newest(_SET_ROLE, user, "role", wish, word, role=role.word, cause=wish.cause)
         return await self._now(user, row)
@@ -287,10 +291,14 @@ class Users:
         self, statement: TextClause, user: User, what: str, wish: Wish, only_from: str | None = None,
         **values: Any,
     ) -> RowMapping | None:  # fmt: skip
-        return await self._database.row(
-            statement, id=user.id, what=what, at=wish.at, update_id=wish.update_id, only_from=only_from,
-            **values,
-        )  # fmt: skip
+        with noticing_who_is_gone():
+            row = await self._database.row(
+                statement, id=user.id, what=what, at=wish.at, update_id=wish.update_id, only_from=only_from,
+                **values,
+            )  # fmt: skip
+        if row is None and await self.find(user.telegram_id) is None:
+            raise PersonGone
+        return row
 
     async def _now(self, user: User, row: RowMapping | None) -> User:
         return self._read(row) if row else await self.find(user.telegram_id) or user
