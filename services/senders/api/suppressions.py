@@ -68,9 +68,10 @@ async def tell_bounce(command: TellBounce, recipients: Recipients) -> BounceTold
 
 
 async def tell_chat(command: TellChat, recipients: Recipients, announce: Announce) -> ChatTold:
-    """Take what Telegram told of a chat."""
+    """Take what Telegram told of a chat; what was known has been published, or will be by the rounds."""
     changed = await recipients.tell_chat(command)
-    await announce()
+    if changed:
+        await announce()
     return ChatTold(changed=changed)
 
 

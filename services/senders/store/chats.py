@@ -1,14 +1,13 @@
 """Chats: where they live on under another id, and what Telegram told of a bot in them."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from sqlalchemy import RowMapping, text
 
 from services.senders.store.directory import Directory
-from services.senders.store.suppressions import SUPPRESS
 from shared.database import Database
-from shared.events import Channel
-from shared.gathering import Lookup
+from shared.gathering import Gathering, Lookup
 from shared.queries import TellChat
 
 _MIGRATE = text("""
@@ -43,19 +42,38 @@ _FOUND = text("""
         ORDER BY reason = 'opted_out' LIMIT 1) AS held_back ON true""")
 
 # Updates may come twice, and late: the newest counts.
+_NEWS = text("""
+    SELECT number
+    FROM unnest(CAST(:bots AS text[]), CAST(:chat_ids AS bigint[]), CAST(:times AS timestamptz[]),
+                CAST(:places AS bigint[]))
+         WITH ORDINALITY AS told (bot, chat_id, told_at, place, number)
+    LEFT JOIN chats_told AS known USING (bot, chat_id)
+    WHERE known.bot IS NULL OR (known.told_at, known.place) < (told.told_at, told.place)""")
 _TELL = text("""
     INSERT INTO chats_told AS known (bot, chat_id, change, told_at, place, cause)
-    VALUES (:bot, :chat_id, :change, :at, :order, :cause)
+    SELECT bot, chat_id, change, told_at, place, cause
+    FROM unnest(CAST(:bots AS text[]), CAST(:chat_ids AS bigint[]), CAST(:changes AS text[]),
+                CAST(:times AS timestamptz[]), CAST(:places AS bigint[]), CAST(:causes AS uuid[]))
+         AS told (bot, chat_id, change, told_at, place, cause)
+    ORDER BY bot, chat_id
     ON CONFLICT (bot, chat_id) DO UPDATE
     SET change = excluded.change, told_at = excluded.told_at, place = excluded.place, cause = excluded.cause,
         announced = false
     WHERE (known.told_at, known.place) < (excluded.told_at, excluded.place)
-    RETURNING change""")
+    RETURNING bot, chat_id""")
+# Statements of their own: only now, with the chats' rows held, do they see what was told of them before.
 _LIFT = text("""
     DELETE FROM suppressions WHERE id IN (
         SELECT id FROM suppressions
-        WHERE channel = 'telegram' AND address = :address AND origin IN ('block', 'provider')
+        WHERE channel = 'telegram' AND address = ANY(CAST(:addresses AS text[]))
+          AND origin IN ('block', 'provider')
         ORDER BY channel, address, origin FOR UPDATE)""")
+_SUPPRESS = text("""
+    INSERT INTO suppressions (channel, address, origin, reason)
+    SELECT 'telegram', address, 'block', reason
+    FROM unnest(CAST(:addresses AS text[]), CAST(:reasons AS text[])) AS told (address, reason)
+    ORDER BY address
+    ON CONFLICT (channel, address, origin) DO UPDATE SET reason = excluded.reason""")
 _UNTOLD = text("SELECT * FROM chats_told WHERE NOT announced LIMIT :limit")
 # What is locked is being changed, or noted by another replica: it is told again.
 _TOLD = text("""
@@ -69,27 +87,46 @@ _TOLD = text("""
     WHERE known.bot = told.bot AND known.chat_id = told.chat_id
     RETURNING known.chat_id""")
 
+_FIELDS = {
+    "bots": "bot", "chat_ids": "chat_id", "times": "at", "places": "order", "changes": "change",
+    "causes": "cause",
+}  # fmt: skip
+_LIFTING = ("unblocked", "added")
+_PLACED = ("bots", "chat_ids", "times", "places")
+
 
 class Chats(Directory):
     """The part of the directory that knows of chats, people's and groups'."""
 
     def __init__(self, database: Database) -> None:
         super().__init__(database)
+        self._telling = Gathering("chats told", self._tell_chats, _chat_of)
         self._finding_chats = Lookup("chat", database, _FOUND, "bots", "chat_ids", "campaigns")
 
     async def tell_chat(self, command: TellChat) -> bool:
-        """Take what Telegram told of a chat, unless something newer is known; return whether it was news."""
-        address = f"{command.bot}:{command.chat_id}"
+        """Take what Telegram told of a chat, unless something newer is known; return whether it was news.
+
+        What is told of several chats in the same moment is taken together.
+        """
+        return await self._telling.one(command)
+
+    async def _tell_chats(self, told: Sequence[TellChat]) -> list[bool]:
+        """Take what was told of chats, each of another one; say of each whether it was news."""
+        found = await self._database.rows(_NEWS, **_columns(told, *_PLACED))
+        news = [told[row["number"] - 1] for row in found]
+        if not news:
+            return [False for _ in told]
         async with self._database.begin() as connection:
-            newest = await connection.execute(_TELL, command.model_dump())
-            if newest.first() is None:
-                return False
-            if command.change in ("unblocked", "added"):
-                await connection.execute(_LIFT, {"address": address})
-            else:
-                entry = {"channel": Channel.TELEGRAM, "address": address, "origin": "block"}
-                await connection.execute(SUPPRESS, entry | {"reason": command.change})
-            return True
+            rows = await connection.execute(_TELL, _columns(news, *_PLACED, "changes", "causes"))
+            taken = {(row.bot, row.chat_id) for row in rows}
+            changed = [command for command in news if _chat_of(command) in taken]
+            if lifted := [_address_of(each) for each in changed if each.change in _LIFTING]:
+                await connection.execute(_LIFT, {"addresses": lifted})
+            if held_back := [each for each in changed if each.change not in _LIFTING]:
+                addresses = [_address_of(each) for each in held_back]
+                reasons = [each.change for each in held_back]
+                await connection.execute(_SUPPRESS, {"addresses": addresses, "reasons": reasons})
+        return [_chat_of(command) in taken for command in told]
 
     async def untold_chats(self, limit: int) -> Sequence[RowMapping]:
         """Return what is new of chats and has not been published."""
@@ -121,3 +158,15 @@ class Chats(Directory):
         """Return the id under which a chat lives now, and why nothing (no campaign) is sent there, if so."""
         found = await self._finding_chats.row(bot, chat_id, is_campaign)
         return (chat_id, None) if found is None else (found["chat_id"], found["reason"])
+
+
+def _chat_of(command: TellChat) -> tuple[str, int]:
+    return command.bot, command.chat_id
+
+
+def _address_of(command: TellChat) -> str:
+    return f"{command.bot}:{command.chat_id}"
+
+
+def _columns(told: Sequence[TellChat], *names: str) -> dict[str, list[Any]]:
+    return {name: [getattr(command, _FIELDS[name]) for command in told] for name in names}
