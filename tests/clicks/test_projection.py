@@ -133,12 +133,22 @@ async def test_a_post_waits_for_presses_that_it_cannot_see_yet(
     async with database.begin() as other:
         await other.execute(hold, {"id": presses[1].id})
         storing = asyncio.create_task(clicks.add_presses(presses))
-        await asyncio.sleep(0.2)
+        await until_blocked(database, 1)
         correcting = asyncio.create_task(clicks.add_posts([post("one", "premium", DELIVERIES[0])]))
-        await asyncio.sleep(0.2)
+        await until_blocked(database, 2)
         await other.rollback()
     await asyncio.gather(storing, correcting)
     assert [await promo_of(database, each) for each in presses] == ["one", "one"]
+
+
+async def until_blocked(database: Database, statements: int) -> None:
+    """Wait until so many statements wait for a lock."""
+    blocked = text("""
+        SELECT count(*) FROM pg_stat_activity
+        WHERE datname = current_database() AND wait_event_type = 'Lock'""")
+    async with asyncio.timeout(60):
+        while await database.value(blocked) < statements:
+            await asyncio.sleep(0.01)
 
 
 async def test_the_same_presses_in_two_replicas_do_not_block_each_other(clicks: Clicks, press: Press) -> None:

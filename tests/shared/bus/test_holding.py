@@ -13,7 +13,7 @@ from shared.bus.holding import Holding
 from tests.servers import AnyNats
 from tests.shared.bus.conftest import until
 
-ACK_WAIT_SECONDS = 1.5
+ACK_WAIT_SECONDS = 2.0
 ARRIVED = Arrived(b"clicks.x", b"made.up.CLICKS.clicks_presses.1.1.1.1790000000123456789.0", b"", b"")
 
 
@@ -36,8 +36,8 @@ def holding(client: Client) -> Holding:
 
 async def test_what_is_renewed_in_time_is_ours(holding: Holding) -> None:
     """A message is ours for as long as the broker keeps hearing that it is worked on, and no longer."""
-    for _ in range(3):
-        await asyncio.sleep(ACK_WAIT_SECONDS * 0.5)
+    for _ in range(4):
+        await asyncio.sleep(ACK_WAIT_SECONDS * 0.35)
         await holding.renew()
         assert not holding.is_stale(ARRIVED)
     await asyncio.sleep(ACK_WAIT_SECONDS * 1.1)
