@@ -163,7 +163,7 @@ async def test_a_broker_that_does_not_sync_is_refused(
     environment: dict[str, str], prepare: Any, lazy_broker: dict[str, str]
 ) -> None:
     """It would lose acknowledged events in a power cut, so only somebody who says so gets it."""
-    code, _, complaints = await prepare(environment | lazy_broker, attempts=5)
+    code, _, complaints = await prepare(environment | lazy_broker, attempts=30)
     assert code == 1
     assert len(complaints) == 1
     assert "sync_interval: always" in complaints[0]
@@ -179,7 +179,7 @@ async def test_a_broker_for_small_messages_is_refused(
 ) -> None:
     """An event that the broker does not take would be found out too late."""
     code, _, complaints = await prepare(
-        environment | lazy_broker | {"NATS_SYNC_UNVERIFIED": "accept"}, attempts=5
+        environment | lazy_broker | {"NATS_SYNC_UNVERIFIED": "accept"}, attempts=30
     )
 
     assert (code, complaints) == (1, ["carillon: the broker's max_payload is 1024; at least 65536 is needed"])
