@@ -221,7 +221,7 @@ async def test_many_calls_at_once(database: Any) -> None:
 
 async def test_a_key_that_is_locked_holds_up_no_other(database: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """However many calls wait for a row of their key's, those of others go on; theirs end in a while."""
-    monkeypatch.setattr("services.gateway.store.keys.PATIENCE_SECONDS", PATIENCE)
+    monkeypatch.setattr("services.gateway.store.turns.PATIENCE_SECONDS", PATIENCE)
     keys = Keys(database)
     known, key = await keys.create_key(secrets.token_bytes(32), "ci", KeyRole.SERVICE)
     _, neighbour = await keys.create_key(secrets.token_bytes(32), "other", KeyRole.SERVICE)

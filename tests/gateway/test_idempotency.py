@@ -1,13 +1,18 @@
 """Idempotency keys over all of the API: one key is for one request."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from sqlalchemy import text
+
 from services.gateway.api.route import PLACEHOLDER, Media
 from services.gateway.api.routes import ROUTES
+from services.gateway.domain.keys import digest_of
 from services.gateway.domain.roles import KeyRole
 from shared import ids
 from tests.gateway.conftest import BROWSER_KEYS
+from tests.locks import until_blocked
 
 SOME_ID = str(ids.derived("somebody"))
 MESSAGE = {"address": {"email": "a@b.c"}, "channel": "email", "body": {"text": "x"}}
@@ -81,3 +86,23 @@ async def test_every_route_refuses_a_key_that_was_used_for_another_body(gateway:
         if again != before or (again < 300 and method == "POST" and repeated != document):
             wrong.append((method, path, "again", again, repeated))
     assert wrong == []
+
+
+async def test_a_key_that_is_locked_holds_up_no_other_here_either(gateway: Any) -> None:
+    """While somebody has an API key's row, its requests end as 503 in a while, and those of others go on."""
+
+    async def post(name: str, role: KeyRole = KeyRole.SERVICE) -> int:
+        headers = {"Idempotency-Key": name}
+        return int((await gateway.call("POST", "/messages", json=MESSAGE, headers=headers, role=role))[0])
+
+    assert {await post("first", role) for role in (KeyRole.SERVICE, KeyRole.ADMIN)} == {202}
+    mine = {"sha256": digest_of(gateway.keys[KeyRole.SERVICE])}
+    async with gateway.database.begin() as holding:
+        await holding.execute(text("SELECT 1 FROM api_keys WHERE sha256 = :sha256 FOR UPDATE"), mine)
+        waiting = [asyncio.create_task(post(f"held-{number}")) for number in range(12)]
+        await until_blocked(gateway.database)
+        async with asyncio.timeout(8):  # in less than anybody waits for a connection
+            assert await post("second", KeyRole.ADMIN) == 202
+        assert await waiting[0] == 503
+    assert set(await asyncio.gather(*waiting)) <= {202, 503}
+    assert await post("held-0") == 202

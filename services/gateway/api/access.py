@@ -4,7 +4,7 @@ import math
 
 from aiohttp import web
 
-from services.gateway.api.problems import Problem
+from services.gateway.api.problems import Problem, key_held
 from services.gateway.domain.keys import PATTERN, Rate
 from services.gateway.domain.roles import KeyRole
 from services.gateway.store import ApiKey, KeyHeld, Keys, TooOften
@@ -23,8 +23,7 @@ async def admitted(request: web.Request, keys: Keys, role: KeyRole, rate: Rate |
         detail = "this key is used more often than it may be"
         raise Problem(429, "Too many requests", detail, headers={"Retry-After": wait}) from None
     except KeyHeld:
-        detail = "what is known of this key is locked; send the request again"
-        raise Problem(503, "Service unavailable", detail, headers={"Retry-After": "1"}) from None
+        raise key_held() from None
     if found is None:
         raise _unauthorized('Bearer realm="carillon", error="invalid_token"', "the key is not valid")
     if found.role < role:

@@ -12,12 +12,12 @@ import orjson
 from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
-from services.gateway.api.problems import Problem, errors_of, invalid
+from services.gateway.api.problems import Problem, errors_of, invalid, key_held
 from services.gateway.api.route import ADAPTERS, NAMED, Media, Route
 from services.gateway.domain.bots import DoorBot
 from services.gateway.domain.keys import Rate
 from services.gateway.domain.reading import NotJson, is_deep, is_finite, read_json
-from services.gateway.store import ApiKey, Broadcasts, Guides, Idempotency, Keys, OtherRequest
+from services.gateway.store import ApiKey, Broadcasts, Guides, Idempotency, KeyHeld, Keys, OtherRequest
 from shared import ids
 from shared.bus import Bus
 from shared.queries import Query, ReplyT
@@ -90,6 +90,8 @@ class Call:
             await self.door.idempotency.take(self.key.id, scope, bytes.fromhex(self.said))
         except OtherRequest:
             raise key_reused() from None
+        except KeyHeld:
+            raise key_held() from None
 
     def scope(self) -> str | None:
         """Return the Idempotency-Key with what it is for: a key is one caller's, for one route."""

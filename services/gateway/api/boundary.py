@@ -10,7 +10,7 @@ from opentelemetry.trace import Span, StatusCode
 from services.gateway.api.problems import Problem
 from shared import metrics, telemetry
 from shared.bus import BusUnavailable, NoAnswer, Refusal, TooLarge
-from shared.database import is_unavailable
+from shared.database import is_conflict, is_locked, is_unavailable
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 UNMATCHED = "unmatched"
@@ -75,9 +75,11 @@ def problem_of(error: Exception) -> Problem:
         case BusUnavailable():
             detail = "the broker did not confirm in time; send the request again"
             return Problem(503, "Service unavailable", detail, headers={"Retry-After": "1"})
-    if is_unavailable(error):
-        log.warning("dependency_away", error=type(error).__name__)
-        return Problem(503, "Service unavailable", "the database is away", headers={"Retry-After": "1"})
+    lost = is_locked(error) or is_conflict(error)
+    if lost or is_unavailable(error):
+        log.warning("request_lost_to_others" if lost else "dependency_away", error=type(error).__name__)
+        detail = "others change the same; send the request again" if lost else "the database is away"
+        return Problem(503, "Service unavailable", detail, headers={"Retry-After": "1"})
     error_id = uuid4().hex
     log.error("request_failed", error_id=error_id, error=type(error).__name__, where=telemetry.where(error))
     return Problem(500, "Internal error", f"error id {error_id}", error_id=error_id)

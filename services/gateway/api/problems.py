@@ -86,6 +86,12 @@ def invalid(errors: Sequence[dict[str, Any]], **extra: Any) -> Problem:
     return Problem(422, "Invalid request", shown + more, errors=list(errors), **extra)
 
 
+def key_held() -> Problem:
+    """Return the problem that somebody has what is known of the caller's API key locked."""
+    detail = "what is known of this key is locked; send the request again"
+    return Problem(503, "Service unavailable", detail, headers={"Retry-After": "1"})
+
+
 def _named(error: dict[str, Any]) -> str:
     place = f"[{error['index']}]" if "index" in error else ""
     where = ".".join(part for part in (place, error["field"]) if part)

@@ -6,9 +6,10 @@ from services.gateway.store.commands import Entry, PublishedCommands
 from services.gateway.store.gone import PersonGone
 from services.gateway.store.guides import Collection, GuideNumbers, Guides
 from services.gateway.store.idempotency import Idempotency, OtherRequest
-from services.gateway.store.keys import ApiKey, KeyHeld, Keys, TooOften, UnknownKey
+from services.gateway.store.keys import ApiKey, Keys, TooOften, UnknownKey
 from services.gateway.store.seen import Seen
 from services.gateway.store.tables import metadata
+from services.gateway.store.turns import KeyHeld
 from services.gateway.store.update_log import Logged, UpdateLog
 from services.gateway.store.users import People, Preference, User, Users, Wish
 

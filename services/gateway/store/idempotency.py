@@ -5,14 +5,17 @@ from uuid import UUID
 
 from sqlalchemy import text
 
+from services.gateway.store.turns import Turns
 from shared.database import Database
 
 _FIND = text("""
     SELECT request_sha256, response FROM idempotency_keys WHERE api_key_id = :api_key_id AND key = :key""")
 
+# Its foreign key waits for whoever has the API key's row locked, but not for long.
 _TAKE = text("""
+    WITH moment AS MATERIALIZED (SELECT set_config('lock_timeout', :patience, true))
     INSERT INTO idempotency_keys AS known (api_key_id, key, request_sha256)
-    VALUES (:api_key_id, :key, :request_sha256)
+    SELECT CAST(:api_key_id AS uuid), CAST(:key AS text), CAST(:request_sha256 AS bytea) FROM moment
     ON CONFLICT (api_key_id, key) DO UPDATE SET key = known.key
     RETURNING request_sha256""")
 
@@ -32,6 +35,7 @@ class Idempotency:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._turns = Turns()
 
     async def answer_to(self, api_key_id: UUID, key: str, request_sha256: bytes) -> Any:
         """Return the answer that the request got before, or None; raises OtherRequest."""
@@ -43,10 +47,14 @@ class Idempotency:
         return row["response"]
 
     async def take(self, api_key_id: UUID, key: str, request_sha256: bytes) -> None:
-        """Bind the key to the request; raises OtherRequest when another one was faster."""
-        held = await self._database.value(
-            _TAKE, api_key_id=api_key_id, key=key, request_sha256=request_sha256
-        )
+        """Bind the key to the request; raises OtherRequest when another one was faster.
+
+        Raises KeyHeld when the database keeps the caller's API key waiting; those of others need not.
+        """
+        async with self._turns.turn(api_key_id) as patience:
+            held = await self._database.value(
+                _TAKE, api_key_id=api_key_id, key=key, request_sha256=request_sha256, patience=patience
+            )
         if held != request_sha256:
             raise OtherRequest
 

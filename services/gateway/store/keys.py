@@ -1,18 +1,16 @@
 """API keys: made, looked up, revoked; the key itself is shown once and never kept."""
 
-import asyncio
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
-from weakref import WeakValueDictionary
 
 from sqlalchemy import RowMapping, text
-from sqlalchemy.exc import DBAPIError
 
 from services.gateway.domain.keys import Rate, digest_of, key_of
 from services.gateway.domain.roles import KeyRole
+from services.gateway.store.turns import Turns
 from shared import ids
-from shared.database import Database, is_locked
+from shared.database import Database
 
 _CREATE = text("""
     INSERT INTO api_keys (id, name, role, sha256) VALUES (:id, :name, :role, :sha256)
@@ -43,10 +41,6 @@ _USE = text("""
            extract(epoch FROM rate.full_at - clock_timestamp()) - :room AS wait
     FROM known LEFT JOIN api_key_rates AS rate ON rate.api_key_id = known.id""")
 
-AT_ONCE = 2
-"""Uses of one key that ask the database at the same time: they wait for one row, and others need it too."""
-PATIENCE_SECONDS = 1.0
-
 _REVOKE = text("""
     UPDATE api_keys SET revoked_at = coalesce(revoked_at, now()) WHERE id = :id
     RETURNING id, name, role, created_at, last_used_at, revoked_at""")
@@ -67,10 +61,6 @@ class TooOften(Exception):
         self.seconds = seconds
 
 
-class KeyHeld(Exception):
-    """Somebody has what is known of a key locked, for longer than its caller is let wait."""
-
-
 @dataclass(frozen=True)
 class ApiKey:
     """What is known of a key."""
@@ -88,7 +78,7 @@ class Keys:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._turns: WeakValueDictionary[bytes, asyncio.Semaphore] = WeakValueDictionary()
+        self._turns = Turns()
 
     async def create_key(self, entropy: bytes, name: str, role: KeyRole) -> tuple[ApiKey, str]:
         """Make a key of 32 random bytes; return what is known of it, and the key, which is kept nowhere."""
@@ -119,23 +109,13 @@ class Keys:
         step = 1 / rate.per_second if rate else 0.0
         room = step * (rate.burst - 1) if rate else 0.0
         digest = digest_of(key)
-        turn = self._turns.setdefault(digest, asyncio.Semaphore(AT_ONCE))
-        async with turn:
-            row = await self._used(digest, step, room)
+        async with self._turns.turn(digest) as patience:
+            row = await self._database.row(_USE, sha256=digest, step=step, room=room, patience=patience)
         if row is None:
             return None
         if not row["may"]:
             raise TooOften(max(float(row["wait"] or 0), 0.0))
         return _read(row)
-
-    async def _used(self, digest: bytes, step: float, room: float) -> RowMapping | None:
-        patience = f"{PATIENCE_SECONDS:g}s"
-        try:
-            return await self._database.row(_USE, sha256=digest, step=step, room=room, patience=patience)
-        except DBAPIError as error:
-            if not is_locked(error):
-                raise
-            raise KeyHeld from None
 
 
 def _read(row: RowMapping) -> ApiKey:
