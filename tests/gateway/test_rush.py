@@ -80,6 +80,25 @@ async def test_a_rush_without_end_stops_nobody(monkeypatch: Any) -> None:
         assert time.monotonic() - began >= 0.3
 
 
+async def test_who_stepped_back_first_goes_on_first() -> None:
+    """Commands of a chat stay in their order, also when the next comes as the rush has just ended."""
+    went_on: list[int] = []
+    async with Door(rush.MANY, busy=True) as door:
+
+        async def go_on(number: int) -> None:
+            await door.rush.over()
+            went_on.append(number)
+
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(go_on(1))
+            await asyncio.sleep(0)
+            assert went_on == []
+            # The rush ends before the loop gets round to those who wait for that.
+            time.sleep(2 * rush.HOLD_SECONDS)  # noqa: ASYNC251 - what is tested is a loop that is held up
+            await go_on(2)
+    assert went_on == [1, 2]
+
+
 @pytest.fixture
 def always(monkeypatch: pytest.MonkeyPatch) -> float:
     """Make of every update a rush; return how many seconds it lasts."""

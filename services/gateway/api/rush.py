@@ -29,6 +29,7 @@ class Rush:
         self._storing = 0
         self._until = 0.0
         self._is_looking = False
+        self._line = asyncio.Lock()
 
     def __enter__(self) -> None:
         """Count an update that is being stored."""
@@ -44,10 +45,12 @@ class Rush:
         self._storing -= 1
 
     async def over(self) -> None:
-        """Return when there is no rush, at the latest after `LONGEST_SECONDS`."""
+        """Return when there is no rush, at the latest after `LONGEST_SECONDS`; who came first goes first."""
         latest = time.monotonic() + LONGEST_SECONDS
-        while (left := min(self._until, latest) - time.monotonic()) > 0:
-            await asyncio.sleep(left)
+        # In line, for what is to be handled in a chat one after the other comes from several handlers.
+        async with self._line:
+            while (left := min(self._until, latest) - time.monotonic()) > 0:
+                await asyncio.sleep(left)
 
     def _look(self) -> None:
         # What else is due in this turn of the loop comes in between.
