@@ -25,7 +25,9 @@ from shared.events import Channel
 from shared.queries import Introduction, PutRecipient
 
 PATIENCE = "300ms"
-"""For how long introductions wait at a lock: a hundred others wait with them."""
+"""For how long an introduction waits for somebody who is being changed: others wait with it."""
+CROWD_PATIENCE = "1s"
+"""For how long a crowd does: for the same crowd, told of by another replica, it is worth it."""
 Taken = Literal["taken", "busy", "wrong"]
 """What became of an introduction: a busy one may be taken later, a wrong one never."""
 
@@ -137,7 +139,7 @@ class Putting(Directory):
         each = [people[user_id] for user_id in sorted(people)]
         try:
             async with self._database.begin() as connection:
-                await wait_for_all(connection, sorted(people), PATIENCE)
+                await wait_for_all(connection, sorted(people), CROWD_PATIENCE)
                 found = await connection.execute(_INTRODUCE, {
                     "user_ids": [command.user_id for command in each],
                     "keys": [key_of(command) for command in each],
