@@ -19,8 +19,8 @@ from tests.conftest import Background
 from tests.servers import service_process
 
 SETTINGS = {
-    "ACK_WAIT_SECONDS": "2", "SEND_LEASE_SECONDS": "1.5", "SEND_HOLD_SECONDS": "1",
-    "TELEGRAM_TIMEOUT_SECONDS": "1", "PROMO_CHAT_IDS": "[]",
+    "ACK_WAIT_SECONDS": "2", "SEND_LEASE_SECONDS": "3", "SEND_HOLD_SECONDS": "1",
+    "TELEGRAM_TIMEOUT_SECONDS": "2", "PROMO_CHAT_IDS": "[]",
 }  # fmt: skip
 
 

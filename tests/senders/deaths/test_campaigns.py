@@ -16,6 +16,8 @@ from tests.senders.deaths.conftest import Street
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("deaths"), pytest.mark.timeout(1200)]
 
 KILLS = 20
+PATIENT = {"SEND_LIMITS": "off", "TELEGRAM_TIMEOUT_SECONDS": "10", "SEND_LEASE_SECONDS": "15"}
+"""At full speed: an answer that a busy machine keeps back is no doubt, and would be counted as one."""
 SENDING = "SELECT count(*) FROM deliveries WHERE state = 'sending'"
 ATTEMPTED = """
     SELECT count(*) FROM deliveries d JOIN messages m ON m.id = d.message_id
@@ -45,11 +47,11 @@ async def test_kills_in_mid_campaign_lose_and_double_nothing(street: Street) -> 
     """Killed 20 times during 5,000 messages at full speed: each is sent once or in doubt, as many as flew."""
     people, text, flying = await street.people(100_000, 5000), "killed", 0
     async with Bus.open(street.stack.outside.nats_url, service="tests") as bus:
-        async with street.senders(SEND_LIMITS="off") as process:
+        async with street.senders(**PATIENT) as process:
             await _answers(bus)
             campaign_id = await begin(bus, people, text)
         for kill in range(KILLS):
-            async with street.senders(SEND_LIMITS="off") as process:
+            async with street.senders(**PATIENT) as process:
                 least = (kill + 1) * len(people) // (KILLS + 2)
                 async with asyncio.timeout(180):
                     while await street.value(ATTEMPTED, campaign_id) < least:
@@ -57,7 +59,7 @@ async def test_kills_in_mid_campaign_lose_and_double_nothing(street: Street) -> 
                 process.kill()
                 await process.wait()
                 flying += await street.value(SENDING)
-        async with street.senders(SEND_LIMITS="off"):
+        async with street.senders(**PATIENT):
             await street.until(DONE, True, campaign_id, seconds=300)
             found = await view(bus, campaign_id)
             books = await street.books()
@@ -74,11 +76,11 @@ async def test_a_death_after_an_expansion_neither_doubles_nor_skips(street: Stre
     """A part of a list that is in the stream, and not noted so, is published again under the same ids."""
     people, text = await street.people(300_000, 250), "expanded"
     async with Bus.open(street.stack.outside.nats_url, service="tests") as bus:
-        async with street.senders(SEND_LIMITS="off", SENDERS_FAILPOINT="after_expansion") as dying:
+        async with street.senders(**PATIENT, SENDERS_FAILPOINT="after_expansion") as dying:
             await _answers(bus)
             campaign_id = await begin(bus, people, text)
             assert await asyncio.wait_for(dying.wait(), 120) == -9
-        async with street.senders(SEND_LIMITS="off"):
+        async with street.senders(**PATIENT):
             await street.until(DONE, True, campaign_id, seconds=120)
             found = await view(bus, campaign_id)
             books = await street.books()
@@ -94,7 +96,7 @@ async def test_broken_connections_are_doubts_and_not_duplicates(street: Street) 
     for person in people[::10]:
         fault = {"kind": "reset_after", "method": "sendMessage", "chat_id": person}
         await post(str(street.stack.outside.telegram_control_url), "/faults", fault)
-    async with street.senders(SEND_LIMITS="off"), Bus.open(street.stack.outside.nats_url, service="t") as bus:
+    async with street.senders(**PATIENT), Bus.open(street.stack.outside.nats_url, service="t") as bus:
         await _answers(bus)
         campaign_id = await begin(bus, people, text)
         await street.until(DONE, True, campaign_id, seconds=300)
