@@ -26,6 +26,11 @@ def user_of_telegram(telegram_id: int) -> UUID:
     return _uuid5(f"telegram:{telegram_id}")
 
 
+def owner_of(chat_id: int | None) -> UUID | None:
+    """Return the user id of whom a chat at Telegram is, a private one; None of a group."""
+    return user_of_telegram(chat_id) if chat_id is not None and chat_id > 0 else None
+
+
 def delivery_of(message_id: UUID, channel: str) -> UUID:
     """Return the id of the one delivery of a message over a channel."""
     return derived("delivery", message_id, channel)

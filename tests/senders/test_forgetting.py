@@ -1,5 +1,6 @@
 """Forgetting somebody: nothing of theirs is left, what was counted stays counted, and all are told."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -8,10 +9,19 @@ import pytest
 from sqlalchemy import text
 
 from services.senders import api
+from services.senders.domain.requests import Request
 from services.senders.handlers import Rounds
 from services.senders.store import erasing
 from shared.bus import Refusal
-from shared.events import Address, Channel, Lane, RecipientChanged, RecipientForgotten
+from shared.events import (
+    Address,
+    Channel,
+    Lane,
+    MessageSuppressed,
+    Outcome,
+    RecipientChanged,
+    RecipientForgotten,
+)
 from shared.ids import user_of_telegram
 from shared.push import PushServices
 from shared.queries import (
@@ -26,7 +36,9 @@ from shared.queries import (
     TellBounce,
     TellChat,
 )
+from tests.senders.conftest import SLOT
 
+SENDING = text("SELECT count(*) FROM deliveries WHERE state = 'sending'")
 ANN, CHAT = "Ann.Secret@example.org", 7654321
 WORDS = ("ann.secret", "sesame", str(CHAT))
 TABLES = (
@@ -186,6 +198,70 @@ async def test_what_comes_late_reaches_nobody_and_stays_nowhere(house: Any) -> N
     assert house.texts(CHAT) == []
     assert await leftovers(house, "sesame") == set()
     assert {event.user_id for event in house.of(RecipientForgotten)} >= {user_id}
+
+
+async def test_no_private_chat_of_a_promo_is_left(house: Any) -> None:
+    """A post in somebody's own chat stays a post, in nobody's chat; what waits of it is cancelled."""
+    _, person = await known_everywhere(house)
+    sent = await house.handle(house.due(CHAT))
+    waiting = house.due(CHAT, slot=SLOT + timedelta(hours=4))
+    await house.ledger.accept(Request.of_promo(waiting))
+    group = await house.handle(house.due(-4711, slot=SLOT + timedelta(hours=8)))
+    assert len(await leftovers(house, str(CHAT)) & {("messages", str(CHAT)), ("deliveries", str(CHAT))}) == 2
+
+    await forget(house, person)
+    await sweep(house)
+
+    assert await leftovers(house, str(CHAT)) == set()
+    assert await house.deliveries(sent) == [("telegram", "sent", None)]
+    assert await house.deliveries(waiting.id) == [("telegram", "suppressed", "cancelled")]
+    assert (await house.ledger.message(group))[0]["request"]["address"]["telegram_chat_id"] == -4711
+    await house.desk.announcer.outcomes(older_than=0)
+    told = [event for event in house.of(MessageSuppressed) if event.message_id == waiting.id]
+    assert [(event.chat_id, event.promo.slot) for event in told] == [(None, waiting.slot)]
+
+
+async def test_what_comes_late_for_a_private_chat_is_nobodys(house: Any) -> None:
+    """A post or reply of before that comes after the forgetting is neither sent nor kept; a later one is."""
+    _, person = await known_everywhere(house)
+    late = house.due(CHAT), says(house, address=Address(telegram_chat_id=CHAT))
+    await forget(house, person)
+    await sweep(house)
+
+    for event in (*late, *late):
+        await house.handle(event)
+    await sweep(house)
+
+    assert house.texts(CHAT) == []
+    assert await leftovers(house, *WORDS) == set()
+    assert {str(await house.deliveries(event.id)) for event in late} == {
+        "[('telegram', 'suppressed', 'cancelled')]"
+    }
+    again = await house.handle(says(house, address=Address(telegram_chat_id=CHAT)))
+    assert await house.deliveries(again) == [("telegram", "sent", None)]
+
+
+async def test_a_send_that_ends_after_the_forgetting_tells_of_nobody(house: Any) -> None:
+    """What was under way ends as it ends; its outcome names neither person nor chat."""
+    _, person = await known_everywhere(house)
+    house.telegram.cloud.faults.add("late_success", method="sendMessage", seconds=60, times=2)
+    events = says(house, user_id=person), house.due(CHAT)
+    sending = [asyncio.create_task(house.handle(event)) for event in events]
+    async with asyncio.timeout(60):
+        while await house.database.value(SENDING) < 2:
+            await asyncio.sleep(0.01)
+    await forget(house, person)
+    await sweep(house)
+    while house.telegram.cloud.faults.in_force:
+        await asyncio.sleep(0.005)
+    house.telegram.cloud.clock.advance(60)
+    await asyncio.gather(*sending)
+
+    outcomes = [each for each in house.told if isinstance(each, Outcome)]
+    assert {each.message_id for each in outcomes} == {event.id for event in events}
+    assert not {each.chat_id for each in outcomes} - {None}
+    assert person not in {each.user_id for each in outcomes}
+    assert await leftovers(house, *WORDS) == set()
 
 
 async def test_somebody_who_was_only_written_to_is_forgotten_too(house: Any) -> None:

@@ -94,8 +94,11 @@ class Announcer:
             await self._tell(row)
 
     async def ended(self, row: RowMapping, request: Request) -> None:
-        """Tell how a delivery has just ended."""
-        await self._tell(row, request)
+        """Tell how a delivery has just ended; of somebody who was forgotten since not whose it was."""
+        if row["is_nobodys"]:
+            await self.outcome(row["id"])
+        else:
+            await self._tell(row, request)
 
     async def outcomes(self, *, older_than: float) -> int:
         """Tell every outcome that a crash left untold; return how many."""

@@ -12,10 +12,12 @@ from services.senders.domain.policy import LANE_RANK, Again, Finish
 from services.senders.domain.requests import Delivery, Request
 from services.senders.store import statements as sql
 from services.senders.store.book import Book
+from services.senders.store.stripping import strip
 from shared.database import Database
 from shared.events import Channel, Lane, State
 from shared.gathering import Gathering, Lookup, columns
-from shared.ids import delivery_of
+from shared.ids import delivery_of, owner_of
+from shared.record.redacting import NOBODY
 
 Bench = tuple[Channel, Lane]
 """Who works side by side: a lane of a channel has workers of its own."""
@@ -45,16 +47,28 @@ class Attempts(Book):
         """Write a message down with its first delivery; return the delivery that is to be worked on now.
 
         None when the message has been attempted already, or is not to be sent yet: then its row says what
-        comes next. A replay takes a dead letter up again, and what was invalid gives way to what is not.
-        `trace` is the message's `traceparent`, `sequence` its place in the stream: first attempts to one
-        address are made in that order.
+        comes next. None too when it comes late for somebody who is forgotten: it is nobody's then. A replay
+        takes a dead letter up again, and what was invalid gives way to what is not. `trace` is the message's
+        `traceparent`, `sequence` its place in the stream: first attempts to one address are made in that
+        order.
         """
         delivery_id = delivery_of(request.id, request.channels[0])
-        if await self._accepting.one(_acceptance(request, delivery_id, trace, sequence)):
+        accepted = await self._accepting.one(_acceptance(request, delivery_id, trace, sequence))
+        if accepted["is_late"]:
+            async with self._database.begin() as connection:
+                await strip(connection, [request.id], NOBODY)
+            return None
+        if accepted["is_new"]:
             if request.not_before is None:
                 return delivery_id
             self.waits.ring()
             return None
+        return await self._take_up(request, delivery_id, replay=replay, trace=trace)
+
+    async def _take_up(
+        self, request: Request, delivery_id: UUID, *, replay: bool, trace: str | None
+    ) -> UUID | None:
+        """Go on with a message that was there already."""
         async with self._database.begin() as connection:
             taken = self._hold({"message_id": request.id})
             if replay and (revived := (await connection.execute(sql.REVIVE, taken)).scalar()):
@@ -209,10 +223,10 @@ class Attempts(Book):
         rows = await self._database.rows(sql.ABANDONED, limit=limit)
         return [(_delivery(row), row["attempt"]) for row in rows]
 
-    async def _accept_all(self, acceptances: Sequence[Row]) -> list[bool]:
+    async def _accept_all(self, acceptances: Sequence[Row]) -> list[RowMapping]:
         parameters = self._hold(columns(_ordered(acceptances)))
-        added = {row["id"] for row in await self._database.rows(sql.ACCEPT, **parameters)}
-        return [each["ids"] in added for each in acceptances]
+        accepted = {row["id"]: row for row in await self._database.rows(sql.ACCEPT, **parameters)}
+        return [accepted[each["ids"]] for each in acceptances]
 
     async def _load_all(self, ids: Sequence[UUID]) -> list[RowMapping | None]:
         found = {row["id"]: row for row in await self._database.rows(sql.LOAD, ids=list(ids))}
@@ -261,6 +275,8 @@ def _acceptance(request: Request, delivery_id: UUID, trace: str | None, sequence
         "queues": request.queue if in_turn else None,
         "sequences": sequence,
         "not_befores": request.not_before,
+        "owners": owner_of(request.address.telegram_chat_id if request.address else None),
+        "requested": request.requested_at,
     }
 
 

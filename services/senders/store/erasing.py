@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.senders.store.directory import Directory, alone_with, is_new
 from services.senders.store.lists import DIGEST
+from services.senders.store.stripping import strip
 from services.senders.store.suppressions import spellings
 from shared.events import Channel
 from shared.queries import ForgetRecipient
@@ -44,25 +45,11 @@ _HASH_SUPPRESSIONS = text("""
     ON CONFLICT (channel, address, origin) DO NOTHING""")
 _DELETE_SUPPRESSIONS = text("DELETE FROM suppressions WHERE channel = 'email' AND address = :email")
 
-# In one order, here as wherever several are changed, and before what hangs on them.
-_LOCK_DELIVERIES = text("""
-    SELECT FROM deliveries WHERE message_id = ANY(CAST(:message_ids AS uuid[]))
-    ORDER BY id FOR NO KEY UPDATE""")
-_CANCEL = """
-    UPDATE deliveries SET state = CASE WHEN resent THEN 'ambiguous' ELSE 'suppressed' END,
-           reason = 'cancelled', queue = NULL, announced = false, updated_at = now()
-    WHERE state = 'pending' AND message_id = ANY(CAST(:message_ids AS uuid[]))
-    RETURNING id, attempt, state"""
-_NOTE = """
-    INSERT INTO delivery_history (delivery_id, attempt, state, reason)
-    SELECT id, attempt, state, 'cancelled' FROM cancelled
-    ON CONFLICT (delivery_id, attempt, state) DO NOTHING"""
-_CANCEL_WAITING = text(f"WITH cancelled AS ({_CANCEL}) {_NOTE}")
 _OF_USERS = text("""
     SELECT id FROM messages WHERE user_id = ANY(CAST(:user_ids AS uuid[])) ORDER BY id FOR NO KEY UPDATE""")
 _OF_ADDRESSES = text("""
     SELECT id FROM messages
-    WHERE lane <> 'promo' AND id IN (
+    WHERE id IN (
         SELECT id FROM messages
         WHERE length(request -> 'address' ->> 'email') <= 320
           AND lower(request -> 'address' ->> 'email') = ANY(CAST(:emails AS text[]))
@@ -72,25 +59,6 @@ _OF_ADDRESSES = text("""
           AND CAST(request -> 'address' ->> 'telegram_chat_id' AS bigint)
               = ANY(CAST(:chat_ids AS bigint[])))
     ORDER BY id FOR NO KEY UPDATE""")
-_STRIP_MESSAGES = text("""
-    UPDATE messages SET user_id = :nobody,
-           request = (request - 'address' - 'variables' - 'body' - 'reply_to_message_id' - 'edit_message_id')
-                     || jsonb_build_object('user_id', CAST(CAST(:nobody AS uuid) AS text))
-    WHERE id = ANY(CAST(:message_ids AS uuid[]))""")
-_STRIP_DELIVERIES = text("""
-    UPDATE deliveries
-    SET chat_id = NULL,
-        provider_message_id = CASE WHEN channel = 'push' THEN NULL ELSE provider_message_id END
-    WHERE message_id = ANY(CAST(:message_ids AS uuid[]))""")
-_STRIP_HISTORY = text("""
-    UPDATE delivery_history h SET provider_message_id = NULL FROM deliveries d
-    WHERE d.id = h.delivery_id AND d.channel = 'push' AND d.message_id = ANY(CAST(:message_ids AS uuid[]))""")
-# What stands for an address stays until its campaign ends: somebody else of the list may have it too.
-_STRIP_PLACES = text("""
-    WITH theirs AS (
-        SELECT r.key FROM campaign_reached r JOIN deliveries d ON d.id = r.delivery_id
-        WHERE d.message_id = ANY(CAST(:message_ids AS uuid[])) ORDER BY r.key FOR NO KEY UPDATE OF r)
-    UPDATE campaign_reached r SET forgotten = true FROM theirs WHERE r.key = theirs.key""")
 _DROP_PLACES = text("""
     DELETE FROM campaign_reached WHERE key IN (
         SELECT r.key FROM campaign_reached r
@@ -124,9 +92,6 @@ _STRIP_LISTS = text(f"""
     UPDATE campaigns c SET list_sum = c.list_sum + s.change, version = c.version + 1
     FROM (SELECT campaign_id, sum(change) AS change FROM stripped GROUP BY campaign_id) s
     WHERE c.id = s.campaign_id""")  # noqa: S608 - constants
-_STRIP = (
-    _LOCK_DELIVERIES, _CANCEL_WAITING, _STRIP_MESSAGES, _STRIP_DELIVERIES, _STRIP_HISTORY, _STRIP_PLACES,
-)  # fmt: skip
 _UNTOLD = text("SELECT * FROM forgotten_recipients WHERE NOT announced LIMIT 100")
 _TOLD = text("""
     UPDATE forgotten_recipients SET announced = true WHERE user_id = :user_id AND version = :version""")
@@ -180,7 +145,7 @@ class Erasing(Directory):
             await connection.execute(_DELETE, known.parameters)
             await _forget_addresses(connection, known)
             found = (await connection.execute(_OF_USERS, known.parameters)).scalars().all()
-            await _strip(connection, found, nobody)
+            await strip(connection, found, nobody)
             return known.user_ids, len(found)
 
     async def sweep(self, nobody: UUID) -> bool:
@@ -192,7 +157,7 @@ class Erasing(Directory):
             kept = row["addresses"]
             known = Known((row["user_id"],), tuple(kept["emails"]), tuple(kept["chat_ids"]))
             found = (await connection.execute(_OF_ADDRESSES, known.parameters)).scalars().all()
-            await _strip(connection, found, nobody)
+            await strip(connection, found, nobody)
             await connection.execute(_LOCK_LISTS, known.parameters)
             await connection.execute(_STRIP_LISTS, known.parameters | {"nobody": nobody})
             await connection.execute(_SWEPT, {"user_id": row["user_id"], "version": row["version"]})
@@ -205,7 +170,7 @@ class Erasing(Directory):
         """
         async with self._database.begin() as connection:
             await connection.execute(_DROP_PLACES)
-            await _strip(connection, (await connection.execute(_LATE)).scalars().all(), nobody)
+            await strip(connection, (await connection.execute(_LATE)).scalars().all(), nobody)
 
     async def untold_forgotten(self) -> Sequence[RowMapping]:
         """Return who was forgotten and nobody has been told."""
@@ -240,11 +205,3 @@ async def _forget_addresses(connection: AsyncConnection, known: Known) -> None:
         _, hashed = spellings(Channel.EMAIL, email)
         await connection.execute(_HASH_SUPPRESSIONS, {"email": email, "hashed": hashed})
         await connection.execute(_DELETE_SUPPRESSIONS, {"email": email})
-
-
-async def _strip(connection: AsyncConnection, message_ids: Sequence[UUID], nobody: UUID) -> None:
-    if not message_ids:
-        return
-    parameters = {"message_ids": [*message_ids], "nobody": nobody}
-    for statement in _STRIP:
-        await connection.execute(statement, parameters)

@@ -2,7 +2,8 @@
 
 from sqlalchemy import text
 
-# A new delivery is held by whoever adds it: the poller takes it only when that process is gone.
+# A new delivery is held by whoever adds it: the poller takes it only when that process is gone. Late is what
+# was requested for a private chat before its person was forgotten.
 ACCEPT = text("""
     WITH asked AS (
         SELECT * FROM unnest(
@@ -10,9 +11,10 @@ ACCEPT = text("""
             CAST(:templates AS text[]), CAST(:campaign_ids AS uuid[]), CAST(:requests AS text[]),
             CAST(:expiries AS timestamptz[]), CAST(:traces AS text[]), CAST(:delivery_ids AS uuid[]),
             CAST(:channels AS text[]), CAST(:ranks AS smallint[]), CAST(:queues AS uuid[]),
-            CAST(:sequences AS bigint[]), CAST(:not_befores AS timestamptz[]))
+            CAST(:sequences AS bigint[]), CAST(:not_befores AS timestamptz[]), CAST(:owners AS uuid[]),
+            CAST(:requested AS timestamptz[]))
         AS asked(id, lane, user_id, template, campaign_id, request, expires_at, trace, delivery_id, channel,
-                 lane_rank, queue, sequence, not_before)),
+                 lane_rank, queue, sequence, not_before, owner, requested_at)),
     added AS (
         INSERT INTO messages (id, lane, user_id, template, campaign_id, request, expires_at, trace)
         SELECT id, lane, user_id, template, campaign_id, CAST(request AS jsonb), expires_at, trace FROM asked
@@ -24,7 +26,9 @@ ACCEPT = text("""
                ELSE least(not_before, expires_at) END
         FROM asked JOIN added USING (id)
         ON CONFLICT (id) DO NOTHING)
-    SELECT id FROM added""")
+    SELECT asked.id, added.id IS NOT NULL AS is_new, f.user_id IS NOT NULL AS is_late
+    FROM asked LEFT JOIN added USING (id)
+    LEFT JOIN forgotten_recipients f ON f.user_id = asked.owner AND f.forgotten_at >= asked.requested_at""")
 
 ADD_DELIVERY = text("""
     INSERT INTO deliveries AS known (id, message_id, channel, position, lane_rank, state, due_at)
@@ -179,7 +183,8 @@ FINISH = text("""
         INSERT INTO delivery_history (delivery_id, attempt, state, reason, provider_message_id)
         SELECT id, attempt, state, reason, provider_message_id FROM ended
         ON CONFLICT (delivery_id, attempt, state) DO NOTHING)
-    SELECT * FROM ended""")
+    SELECT ended.*, NOT m.request ? 'address' AS is_nobodys
+    FROM ended JOIN messages m ON m.id = ended.message_id""")
 
 # A wait ends when the message expires: then it is time to say so.
 _IN_SECONDS = """least(now() + make_interval(secs => :seconds),
