@@ -33,7 +33,7 @@ async def click_annotated(annotations: Sequence[ClickAnnotated], clicks: Clicks)
 
 
 async def recipient_forgotten(forgotten: RecipientForgotten, clicks: Clicks) -> None:
-    """Make somebody's presses nobody's."""
+    """Make somebody's presses nobody's, and posts in their private chat."""
     await clicks.forget(forgotten)
 
 

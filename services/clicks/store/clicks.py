@@ -18,13 +18,16 @@ from services.clicks.store.statements import (
     ANNOTATE_PRESSES,
     CORRECT_PRESSES,
     FORGET_ANNOTATIONS,
+    FORGET_POSTS,
     FORGET_PRESSES,
     LOCK_FOR_OTHERS,
     LOCK_FOR_PRESSES,
+    PRIVATE_CHATS,
 )
 from services.clicks.store.tables import click_annotations, marketing_clicks
 from shared.database import Database
 from shared.events import ButtonClicked, ClickAnnotated, PromoPosted, PromoRef, RecipientForgotten
+from shared.ids import owner_of
 from shared.queries import ClicksPoint, ClickView, PostClicks, PromoClicks
 from shared.record.forgetting import add_forgotten
 from shared.record.trimmed import look_into_trimmed
@@ -81,7 +84,10 @@ class Clicks:
                 await connection.execute(ANNOTATE_PRESSES, {"click_ids": list(set(fresh))})
 
     async def forget(self, forgotten: RecipientForgotten) -> None:
-        """Make somebody's presses nobody's, trimmed ones too, and those still to come from before."""
+        """Make somebody's presses nobody's, and posts in their chat, trimmed ones too.
+
+        So it is with those that are still to come from before.
+        """
         async with self._database.begin() as connection:
             await _forget(connection, forgotten)
             await look_into_trimmed(connection)
@@ -172,6 +178,9 @@ async def _forget(connection: AsyncConnection, forgotten: RecipientForgotten) ->
     await add_forgotten(connection, forgotten)
     await connection.execute(FORGET_ANNOTATIONS, about)
     await connection.execute(FORGET_PRESSES, about)
+    chats = (await connection.execute(PRIVATE_CHATS)).scalars().all()
+    if theirs := [chat_id for chat_id in chats if owner_of(chat_id) == forgotten.user_id]:
+        await connection.execute(FORGET_POSTS, {"chat_ids": theirs, "at": forgotten.at})
 
 
 def _pressed(press: ButtonClicked) -> tuple[object, ...]:
@@ -203,6 +212,7 @@ def _post_columns(posts: Sequence[tuple[PromoPosted, PromoRef]]) -> dict[str, li
         "schedule_ids": [promo.schedule_id for _, promo in posts],
         "slots": [promo.slot for _, promo in posts],
         "posted_at": [post.at for post, _ in posts],
+        "owners": [owner_of(post.chat_id) for post, _ in posts],
     }
 
 

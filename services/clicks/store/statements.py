@@ -87,14 +87,18 @@ new AS (
 SELECT promo_id, EXISTS (SELECT FROM posts WHERE posts.promo_id = new.promo_id) AS posted, presses FROM new
 """)  # noqa: S608 - the only things put into it are the expressions above
 
+# A private chat is its person's: a post there that is older than the forgetting is in nobody's chat.
 ADD_POSTS = text("""
 INSERT INTO posts (id, delivery_id, promo_id, payload, bot, chat_id, message_id, schedule_id, slot, posted_at)
-SELECT * FROM unnest(
+SELECT id, delivery_id, promo_id, payload, bot, CASE WHEN f.user_id IS NULL THEN chat_id END,
+       CASE WHEN f.user_id IS NULL THEN message_id END, schedule_id, slot, posted_at
+FROM unnest(
     CAST(:ids AS uuid[]), CAST(:delivery_ids AS uuid[]), CAST(:promo_ids AS text[]),
     CAST(:payloads AS text[]), CAST(:bots AS text[]), CAST(:chat_ids AS bigint[]),
     CAST(:message_ids AS bigint[]), CAST(:schedule_ids AS uuid[]), CAST(:slots AS timestamptz[]),
-    CAST(:posted_at AS timestamptz[])
-)
+    CAST(:posted_at AS timestamptz[]), CAST(:owners AS uuid[])
+) AS post (id, delivery_id, promo_id, payload, bot, chat_id, message_id, schedule_id, slot, posted_at, owner)
+LEFT JOIN forgotten_users AS f ON f.user_id = post.owner AND post.posted_at <= f.forgotten_at
 ON CONFLICT (id) DO NOTHING
 RETURNING id
 """)
@@ -156,3 +160,10 @@ UPDATE marketing_clicks SET user_id = NULL, telegram_id = NULL,
     chat_id = CASE WHEN chat_id < 0 THEN chat_id END, metadata = {_COUNTED.format(metadata="metadata")}
 WHERE user_id = :user_id AND clicked_at <= :at
 """)  # noqa: S608 - the only thing put into it is the expression above
+
+# The people behind numbers cannot be told by SQL; there are few private chats among those of promos.
+PRIVATE_CHATS = text("SELECT DISTINCT chat_id FROM posts WHERE chat_id > 0")
+FORGET_POSTS = text("""
+UPDATE posts SET chat_id = NULL, message_id = NULL
+WHERE chat_id > 0 AND chat_id = ANY(CAST(:chat_ids AS bigint[])) AND posted_at <= :at
+""")

@@ -1,6 +1,6 @@
 """The tables of clicks; `migrations/` makes a database match them."""
 
-from sqlalchemy import BigInteger, CheckConstraint, Column, DateTime, Index, MetaData, Table, Text, Uuid
+from sqlalchemy import BigInteger, CheckConstraint, Column, DateTime, Index, MetaData, Table, Text, Uuid, text
 from sqlalchemy.dialects.postgresql import JSONB
 
 from shared.database import attempts_table
@@ -53,6 +53,7 @@ posts = Table(
     Index("posts_promo", "promo_id", "posted_at", "delivery_id"),
     Index("posts_schedule", "schedule_id", "posted_at", "delivery_id"),
     Index("posts_time", "posted_at", "delivery_id"),
+    Index("posts_private", "chat_id", postgresql_where=text("chat_id > 0")),
 )
 
 click_annotations = Table(
