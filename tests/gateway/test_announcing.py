@@ -16,6 +16,7 @@ from shared.database import Database
 from shared.events import Person
 from shared.queries import INTRODUCED_AT_ONCE, Introduced, IntroduceRecipients, Introductions
 from tests.gateway.conftest import Peers
+from tests.locks import free_behind_first
 
 CROWD = INTRODUCED_AT_ONCE + 20
 BAD = ids.user_of_telegram(7)
@@ -118,3 +119,17 @@ async def test_a_question_that_is_refused_whole_is_asked_about_fewer(
     assert len(taken) == CROWD - 1
     assert BAD not in taken
     assert len(senders.of(IntroduceRecipients)) <= 20
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["they are told of", "they are owners now"])
+async def test_who_is_noted_and_who_is_seen_again_is_locked_in_one_order(
+    database: Database, users: Users, again: bool
+) -> None:
+    """While a crowd writes to the bot, noting who of it was told of waits, and never in a circle."""
+    owning = Users(database, range(1, CROWD + 1))
+    told = await users.unannounced(CROWD)
+
+    async def note() -> None:
+        await (owning.announce_owners_again() if again else users.mark_announced(told[::-1]))
+
+    assert await free_behind_first(database, "telegram_users", "id", note) == CROWD - 1

@@ -84,16 +84,25 @@ _ALL_OF = text("SELECT * FROM telegram_users WHERE id = ANY(CAST(:ids AS uuid[])
 
 _UNANNOUNCED = text("SELECT * FROM telegram_users WHERE NOT announced ORDER BY id LIMIT :limit")
 
+# In the order in which people are registered: two in other orders would wait for each other.
 _ANNOUNCED = text("""
-    UPDATE telegram_users AS known SET announced = true, announced_role = told.role
-    FROM unnest(CAST(:ids AS uuid[]), CAST(:causes AS uuid[]), CAST(:roles AS text[]))
-         AS told (id, cause, role)
-    WHERE known.id = told.id AND known.cause = told.cause""")
+    WITH noted AS (
+        SELECT known.id, told.role
+        FROM unnest(CAST(:ids AS uuid[]), CAST(:causes AS uuid[]), CAST(:roles AS text[]))
+             AS told (id, cause, role)
+        JOIN telegram_users AS known USING (id, cause)
+        ORDER BY known.id FOR NO KEY UPDATE OF known)
+    UPDATE telegram_users AS known SET announced = true, announced_role = noted.role
+    FROM noted WHERE known.id = noted.id""")
 
 _ANNOUNCE_AGAIN = text("""
-    UPDATE telegram_users SET announced = false
-    WHERE (telegram_id = ANY(CAST(:owners AS bigint[])) AND announced_role IS DISTINCT FROM 'owner')
-       OR (announced_role = 'owner' AND role <> 'owner' AND telegram_id <> ALL(CAST(:owners AS bigint[])))""")
+    WITH changed AS (
+        SELECT id FROM telegram_users
+        WHERE (telegram_id = ANY(CAST(:owners AS bigint[])) AND announced_role IS DISTINCT FROM 'owner')
+           OR (announced_role = 'owner' AND role <> 'owner'
+               AND telegram_id <> ALL(CAST(:owners AS bigint[])))
+        ORDER BY id FOR NO KEY UPDATE)
+    UPDATE telegram_users SET announced = false FROM changed WHERE telegram_users.id = changed.id""")
 
 # An update that comes again, or late, must not undo what a later one has asked for meanwhile.
 _NEWEST = """
