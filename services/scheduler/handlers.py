@@ -88,7 +88,7 @@ def projecting(database: Database) -> Projecting:
         await promo_log.record_skipped(slots)
 
     return Projecting(
-        tables=("promo_log_chats",),
+        tables=("promo_log_chats", "forgotten_users"),
         feeds=(
             Feed(
                 "scheduler_promos",

@@ -12,7 +12,15 @@ from services.scheduler.clock import Clock
 from services.scheduler.store import Forgetting, PromoLog, Schedules, Slots
 from shared.bus import Bus
 from shared.database import Database
-from shared.events import PromoDue, RecipientForgotten
+from shared.events import (
+    Channel,
+    Lane,
+    PromoDue,
+    PromoPosted,
+    PromoRef,
+    RecipientForgotten,
+    promo_due_id,
+)
 from shared.ids import derived, user_of_telegram
 from shared.queries import ListPromoLog
 from shared.record.erasing import Somebody, erase
@@ -21,6 +29,7 @@ from tests.scheduler.conftest import INTERVAL, START, TEXTS, WANTED, World
 from tests.servers import AnyNats
 
 PERSON, GROUP = 4711, -1001
+SCHEDULE = derived("schedule", "default")
 FreshDatabase = Callable[[str], Awaitable[str]]
 
 
@@ -103,3 +112,38 @@ async def test_whoever_was_chosen_after_they_were_forgotten_stays(
 
     for rows in (targets, decided):
         assert [row["chat_ids"] for row in rows] == [[GROUP], [GROUP, PERSON]]
+
+
+async def test_what_comes_late_of_a_private_chat_is_in_nobodys(fresh_database: FreshDatabase) -> None:
+    """A PromoDue or an outcome of before that comes after the forgetting keeps no chat; of after, it does."""
+    told = forgotten(PERSON)
+    early, late = (told.at + timedelta(minutes=minutes) for minutes in (-1, 1))
+    dues = [
+        PromoDue(
+            id=promo_due_id(SCHEDULE, at, chat_id), at=at, schedule_id=SCHEDULE, slot=at, promo_id="vip",
+            bot="default", chat_id=chat_id, text="x", until=at + timedelta(hours=1),
+        )
+        for at, chat_id in ((early, PERSON), (late, PERSON), (early, GROUP))
+    ]  # fmt: skip
+    posted = [
+        PromoPosted(
+            id=uuid4(), at=late, message_id=due.id, delivery_id=uuid4(), channel=Channel.TELEGRAM,
+            lane=Lane.PROMO, attempt=1, type="promo", chat_id=due.chat_id, provider_message_id="7",
+            promo=PromoRef(schedule_id=SCHEDULE, slot=due.slot, promo_id="vip"),
+        )
+        for due in dues
+    ]  # fmt: skip
+    rows = text("SELECT chat_id, provider_message_id, state FROM promo_log_chats ORDER BY slot, chat_id")
+    async with Database.open(await fresh_database("scheduler")) as database:
+        log = PromoLog(database)
+        for outcomes_first in (True, False):
+            await database.execute(text("TRUNCATE promo_log_chats, forgotten_users"))
+            await handlers.recipient_forgotten(told, Forgetting(database))
+            if not outcomes_first:
+                await handlers.promo_due(dues, log)
+            for outcome in posted:
+                await handlers.promo_posted(outcome, log)
+            await handlers.promo_due(dues, log)
+            assert [tuple(row.values()) for row in await database.rows(rows)] == [
+                (GROUP, "7", "sent"), (None, None, "sent"), (PERSON, "7", "sent"),
+            ]  # fmt: skip

@@ -7,7 +7,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.database import Database
 from shared.events import RecipientForgotten
-from shared.ids import user_of_telegram
+from shared.ids import owner_of
+from shared.record.forgetting import add_forgotten
 from shared.record.trimmed import look_into_trimmed
 
 # The people behind numbers cannot be told by SQL; there are few private chats among those of promos.
@@ -20,12 +21,20 @@ _KNOWN = text("""
     WHERE chat_id > 0""")
 # That a post was intended, and what became of it, stays on record.
 _FORGET_LOGGED = text("""
-    UPDATE promo_log_chats SET chat_id = NULL, provider_message_id = NULL
-    WHERE chat_id = ANY(CAST(:chat_ids AS bigint[])) AND coalesce(due_at, slot) <= :at""")
+    WITH theirs AS (
+        SELECT id FROM promo_log_chats
+        WHERE chat_id = ANY(CAST(:chat_ids AS bigint[])) AND coalesce(due_at, slot) <= :at
+        ORDER BY id FOR NO KEY UPDATE)
+    UPDATE promo_log_chats AS log SET chat_id = NULL, provider_message_id = NULL
+    FROM theirs WHERE log.id = theirs.id""")
 _FORGET_TARGETS = (
     text("""
+    WITH theirs AS (
+        SELECT id FROM schedules
+        WHERE :chat_id = ANY(chat_ids) AND (edited_at IS NULL OR edited_at <= :at)
+        ORDER BY id FOR NO KEY UPDATE)
     UPDATE schedules SET chat_ids = array_remove(chat_ids, :chat_id)
-    WHERE :chat_id = ANY(chat_ids) AND (edited_at IS NULL OR edited_at <= :at)"""),
+    FROM theirs WHERE schedules.id = theirs.id"""),
     text("""
     UPDATE slots SET chat_ids = array_remove(chat_ids, :chat_id)
     WHERE :chat_id = ANY(chat_ids) AND decided_at <= :at"""),
@@ -39,7 +48,7 @@ class Forgetting:
         self._database = database
 
     async def logged(self, forgotten: RecipientForgotten) -> None:
-        """Make somebody's lines of the promo log nobody's, trimmed ones too."""
+        """Make somebody's lines of the promo log nobody's, trimmed ones too, and those still to come."""
         async with self._database.begin() as connection:
             await _forget(connection, forgotten)
             await look_into_trimmed(connection)
@@ -55,10 +64,11 @@ class Forgetting:
 
 
 async def _forget(connection: AsyncConnection, forgotten: RecipientForgotten) -> None:
+    await add_forgotten(connection, forgotten)
     known = (await connection.execute(_LOGGED)).scalars().all()
     if chat_ids := _theirs(forgotten, known):
         await connection.execute(_FORGET_LOGGED, {"chat_ids": chat_ids, "at": forgotten.at})
 
 
 def _theirs(forgotten: RecipientForgotten, chat_ids: Sequence[int]) -> list[int]:
-    return [chat_id for chat_id in chat_ids if user_of_telegram(chat_id) == forgotten.user_id]
+    return [chat_id for chat_id in chat_ids if owner_of(chat_id) == forgotten.user_id]

@@ -10,16 +10,21 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from shared.database import Database
 from shared.events import Outcome, PromoDue, PromoRef, SlotSkipped
+from shared.ids import owner_of
 from shared.queries import PromoLogEntry, PromoPosts, PromoPostsList
 
-# A chat of somebody who is forgotten is 0 on the stream, and none here.
+# A chat of somebody who is forgotten is 0 on the stream, and none here, also where what is older comes later.
 # In the order of ids, so that two replicas cannot wait for each other.
 _RECORD_DUE = text("""
 INSERT INTO promo_log_chats (id, schedule_id, slot, promo_id, chat_id, state, attempt, rank, due_at)
-SELECT id, schedule_id, slot, promo_id, nullif(chat_id, 0), 'pending', 0, 0, due_at FROM unnest(
+SELECT id, schedule_id, slot, promo_id, CASE WHEN f.user_id IS NULL THEN nullif(chat_id, 0) END,
+       'pending', 0, 0, due_at
+FROM unnest(
     CAST(:ids AS uuid[]), CAST(:schedule_ids AS uuid[]), CAST(:slots AS timestamptz[]),
-    CAST(:promo_ids AS text[]), CAST(:chat_ids AS bigint[]), CAST(:due_at AS timestamptz[])
-) AS due (id, schedule_id, slot, promo_id, chat_id, due_at)
+    CAST(:promo_ids AS text[]), CAST(:chat_ids AS bigint[]), CAST(:due_at AS timestamptz[]),
+    CAST(:owners AS uuid[])
+) AS due (id, schedule_id, slot, promo_id, chat_id, due_at, owner)
+LEFT JOIN forgotten_users AS f ON f.user_id = due.owner AND due.due_at <= f.forgotten_at
 ORDER BY id
 ON CONFLICT (id) DO UPDATE
 SET promo_id = excluded.promo_id, chat_id = excluded.chat_id, due_at = excluded.due_at
@@ -38,12 +43,20 @@ RETURNING reason
 
 # Sent always wins, otherwise the highest (attempt, rank); the id decides where even these are the same.
 _RECORD_OUTCOME = text("""
-WITH before AS (SELECT state FROM promo_log_chats WHERE id = :id),
+WITH before AS (SELECT state, due_at FROM promo_log_chats WHERE id = :id),
+whose AS (
+    SELECT EXISTS (SELECT FROM forgotten_users
+                   WHERE user_id = :owner AND forgotten_at >= coalesce((SELECT due_at FROM before), :slot)
+           ) AS nobodys
+),
 stored AS (
     INSERT INTO promo_log_chats AS log (id, schedule_id, slot, promo_id, chat_id, state, attempt, rank,
                                         outcome_id, provider_message_id, reason)
-    VALUES (:id, :schedule_id, :slot, :promo_id, :chat_id, :state, :attempt, :rank,
-            :outcome_id, :provider_message_id, :reason)
+    SELECT CAST(:id AS uuid), CAST(:schedule_id AS uuid), CAST(:slot AS timestamptz),
+           CAST(:promo_id AS text), CASE WHEN NOT nobodys THEN CAST(:chat_id AS bigint) END,
+           CAST(:state AS text), CAST(:attempt AS int), CAST(:rank AS int), CAST(:outcome_id AS uuid),
+           CASE WHEN NOT nobodys THEN CAST(:provider_message_id AS text) END, CAST(:reason AS text)
+    FROM whose
     ON CONFLICT (id) DO UPDATE
     SET state = excluded.state, attempt = excluded.attempt, rank = excluded.rank,
         outcome_id = excluded.outcome_id, provider_message_id = excluded.provider_message_id,
@@ -121,6 +134,7 @@ class PromoLog:
             promo_ids=[due.promo_id for due in once],
             chat_ids=[due.chat_id for due in once],
             due_at=[due.at for due in once],
+            owners=[owner_of(due.chat_id) for due in once],
         )
 
     async def record_skipped(self, skipped: Sequence[SlotSkipped]) -> list[str]:
@@ -144,6 +158,7 @@ class PromoLog:
             slot=promo.slot,
             promo_id=promo.promo_id,
             chat_id=outcome.chat_id,
+            owner=owner_of(outcome.chat_id),
             state=outcome.state.value,
             attempt=outcome.attempt,
             rank=outcome.rank,

@@ -19,6 +19,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 
 from shared.database import attempts_table
+from shared.record.forgetting import forgotten_table
 
 metadata = MetaData()
 
@@ -143,5 +144,7 @@ promo_log_chats = Table(
     Index("promo_log_chats_slot", "slot", "schedule_id", "promo_id"),
     Index("promo_log_chats_promo", "promo_id", "slot"),
 )
+
+forgotten_users = forgotten_table(metadata)
 
 bus_attempts = attempts_table(metadata)
