@@ -54,21 +54,28 @@ _SETTLE = text("""
 _COUNT = text("""
     SELECT status, count(*) AS updates FROM telegram_webhooks WHERE received_at >= :since GROUP BY status""")
 
+# In the order of their keys, here and below, so that two who change many lines cannot wait for each other.
 _PURGE, _PURGE_TRIMMED = (
     text(f"""
-    UPDATE {table} SET text = NULL, update = NULL
-    WHERE (bot_id, update_id) IN (
+    WITH old AS (
         SELECT bot_id, update_id FROM {table}
         WHERE (text IS NOT NULL OR update IS NOT NULL) AND received_at < :before
-        ORDER BY received_at LIMIT 10000
-    )""")  # noqa: S608 - names of tables
+        ORDER BY received_at LIMIT 10000),
+    held AS (
+        SELECT bot_id, update_id FROM {table} AS line JOIN old USING (bot_id, update_id)
+        ORDER BY bot_id, update_id FOR NO KEY UPDATE OF line)
+    UPDATE {table} AS line SET text = NULL, update = NULL
+    FROM held WHERE line.bot_id = held.bot_id AND line.update_id = held.update_id""")  # noqa: S608 - names of tables
     for table in ("telegram_webhooks", "trimmed.telegram_webhooks")
 )
 
 _FORGET_USER = text("""
-    UPDATE telegram_webhooks
+    WITH theirs AS (
+        SELECT bot_id, update_id FROM telegram_webhooks WHERE user_id = :user_id AND received_at <= :at
+        ORDER BY bot_id, update_id FOR NO KEY UPDATE)
+    UPDATE telegram_webhooks AS line
     SET user_id = NULL, chat_id = CASE WHEN chat_id < 0 THEN chat_id END, text = NULL, update = NULL
-    WHERE user_id = :user_id AND received_at <= :at""")
+    FROM theirs WHERE line.bot_id = theirs.bot_id AND line.update_id = theirs.update_id""")
 
 _FORGET_LIKE = """
     UPDATE telegram_webhooks SET text = NULL, update = NULL
@@ -147,7 +154,8 @@ class UpdateLog:
 
     async def settle(self, done: Sequence[UpdateHandled]) -> None:
         """Write down what was done with updates: what was told of each first."""
-        done = list({(each.bot_id, each.update_id): each for each in reversed(done)}.values())
+        first = {(each.bot_id, each.update_id): each for each in reversed(done)}
+        done = [first[key] for key in sorted(first)]
         await self._database.execute(
             _SETTLE,
             bot_ids=[each.bot_id for each in done],
