@@ -15,6 +15,7 @@ from services.gateway.store import Guides, PersonGone, Seen, User, Users, Wish
 from shared.database import Database
 from shared.events import MessageRequested, Person
 from shared.ids import user_of_telegram
+from tests.gateway.conftest import OWNER
 from tests.locks import until_blocked
 
 ANN = 5
@@ -75,3 +76,18 @@ async def test_a_command_of_somebody_who_is_forgotten_meanwhile_is_settled(
     assert await gateway.database.value(text("SELECT count(*) FROM telegram_users")) == 0
     assert await gateway.database.value(text("SELECT count(*) FROM bus_attempts")) == 0
     assert not [line for line in capsys.readouterr().out.splitlines() if '"error"' in line]
+
+
+@pytest.mark.parametrize("words", [f"/role {ANN} admin", f"/admin suspend {ANN}"])
+async def test_an_owner_is_told_of_whom_he_changes_that_they_are_gone(gateway: Any, words: str) -> None:
+    """Whoever is forgotten while an owner changes them is somebody whom nobody has met: he gets an answer."""
+    await gateway.hook(gateway.message(1, "hello", user=ANN))
+    await gateway.logged(1)
+    async with gateway.database.begin() as forgetting:
+        await forgetting.execute(FORGET, {"ann": ANN})
+        await gateway.hook(gateway.message(2, words, user=OWNER))
+        await until_blocked(gateway.database)
+        await forgetting.execute(REMEMBER, {"id": user_of_telegram(ANN)})
+    assert (await gateway.logged(2))["status"] == "handled"
+    (told,) = await gateway.eventually(MessageRequested)
+    assert "have not met" in told.body.text

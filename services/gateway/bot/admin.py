@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from services.gateway.bot.registry import Asked, Command, Hands, NotUnderstood
 from services.gateway.domain.roles import Role
-from services.gateway.store import User
+from services.gateway.store import PersonGone, User
 from shared.markdown import Message
 
 DAY = timedelta(hours=24)
@@ -65,7 +65,10 @@ async def _give(asked: Asked, hands: Hands, name: str, wanted: Role) -> Message:
         return _unknown(asked, name)
     if (reason := _untouchable(asked, user)) is not None:
         return Message().text(asked.say(reason))
-    user = await hands.users.set_role(user, wanted, asked.wish)
+    try:
+        user = await hands.users.set_role(user, wanted, asked.wish)
+    except PersonGone:
+        return _unknown(asked, name)
     return _person(asked, user, asked.say("admin.role_set", role=user.role.name))
 
 
@@ -75,7 +78,10 @@ async def _let_in(asked: Asked, hands: Hands, name: str, *, active: bool) -> Mes
         return _unknown(asked, name)
     if (reason := _untouchable(asked, user)) is not None:
         return Message().text(asked.say(reason))
-    return _person(asked, await hands.users.set_active(user, asked.wish, active=active))
+    try:
+        return _person(asked, await hands.users.set_active(user, asked.wish, active=active))
+    except PersonGone:
+        return _unknown(asked, name)
 
 
 def _untouchable(asked: Asked, user: User) -> str | None:
