@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from uuid import uuid4
 
 from carillon.forget import _forget
@@ -17,8 +18,9 @@ from shared.events import ButtonClicked
 from shared.ids import user_of_telegram
 from shared.queries import ForgetRecipient, Forgotten, GetRecipient, LinkUser, ListClicks, PutRecipient
 from shared.record.rebuilding import rebuild
+from tests.shared.record.conftest import NOW
 from tests.shared.record.test_trimming import note
-from tests.shared.record.world import World
+from tests.shared.record.world import CHAT, World
 
 Press = Callable[[int], ButtonClicked]
 
@@ -71,3 +73,32 @@ async def test_notes_on_presses_that_are_trimmed_are_forgotten(world: World, pre
         notes = """SELECT metadata::text FROM click_annotations
                    UNION SELECT metadata::text FROM marketing_clicks"""
         assert [row["metadata"] for row in await clicks.fetch(notes)] == ['{"conversion": "completed"}']
+
+
+async def test_a_private_chat_that_promos_went_to_is_forgotten(world: World) -> None:
+    """Ledger and clicks keep the posts, trimmed ones too, in nobody's chat; all is as whole as before."""
+    ada = 1003
+    await world.post(NOW - timedelta(hours=9), "vip", ada)
+    await world.post(NOW - timedelta(hours=5), "vip")
+    await world.catch_up()
+    await world.trim()
+    await world.post(NOW - timedelta(hours=1), "vip", ada)
+    await world.catch_up()
+
+    async with answered(world) as recipients:
+        person = user_of_telegram(ada)
+        await recipients.put(PutRecipient(cause=uuid4(), user_id=person, telegram_chat_id=ada, bot="default"))
+        await _forget(world.system, person, set(), 5)
+        while await recipients.sweep(uuid4()):
+            pass
+
+    async with world.connect("clicks") as clicks, world.connect("senders") as senders:
+        posts = [
+            [row["chat_id"] for row in await clicks.fetch(f"SELECT chat_id FROM {table} ORDER BY posted_at")]  # noqa: S608 - a constant
+            for table in ("posts", "trimmed.posts")
+        ]
+        kept = await senders.fetchval("SELECT string_agg(request::text, ' ') FROM messages")
+    assert posts == [[None, CHAT, None], [None, CHAT]]
+    assert str(ada) not in kept
+    await world.catch_up()
+    assert await world.is_whole()

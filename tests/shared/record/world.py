@@ -54,20 +54,20 @@ class World:
         for event in events:
             await self.bus.publish(event)
 
-    async def post(self, slot: datetime, payload: str) -> None:
+    async def post(self, slot: datetime, payload: str, chat: int = CHAT) -> None:
         """Post a promo: decided by scheduler, sent by senders, and told by both."""
-        message = promo_due_id(SCHEDULE, slot, CHAT)
+        message = promo_due_id(SCHEDULE, slot, chat)
         delivery = delivery_of(message, Channel.TELEGRAM)
         until = slot + timedelta(hours=1)
         async with self.connect("scheduler") as scheduler, self.connect("senders") as senders:
             await scheduler.execute(
                 "INSERT INTO slots (schedule_id, slot, decided_at, bot, chat_ids, promo_id, payload, text,"
                 " until, announced_at) VALUES ($1, $2, $2, 'default', $3, 'premium', $4, 'Words', $5, $2)",
-                SCHEDULE, slot, [CHAT], payload, until,
+                SCHEDULE, slot, [chat], payload, until,
             )  # fmt: skip
             await senders.execute(
-                "INSERT INTO messages (id, lane, request, expires_at) VALUES ($1, 'promo', '{}', $2)",
-                message, until,
+                "INSERT INTO messages (id, lane, request, expires_at) VALUES ($1, 'promo', $3, $2)",
+                message, until, f'{{"address": {{"telegram_chat_id": {chat}}}}}',
             )  # fmt: skip
             await senders.execute(
                 "INSERT INTO deliveries (id, message_id, channel, position, lane_rank, state, attempt,"
@@ -77,13 +77,13 @@ class World:
         await self.tell(
             PromoDue(
                 id=message, at=slot, schedule_id=SCHEDULE, slot=slot, promo_id="premium", payload=payload,
-                bot="default", chat_id=CHAT, text="Words", until=until,
+                bot="default", chat_id=chat, text="Words", until=until,
             ),
             PromoPosted(
                 id=outcome_id(delivery, 1, "posted"), at=slot, message_id=message, delivery_id=delivery,
                 channel=Channel.TELEGRAM, lane=Lane.PROMO, attempt=1, type="promo", bot="default",
                 promo=PromoRef(schedule_id=SCHEDULE, slot=slot, promo_id="premium", payload=payload),
-                chat_id=CHAT, provider_message_id="1",
+                chat_id=chat, provider_message_id="1",
             ),
         )  # fmt: skip
 
