@@ -1,6 +1,6 @@
 """What every part of the directory shares: its database, commands that work once, and who is who."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any
@@ -15,12 +15,12 @@ from shared.ids import derived
 from shared.queries import Query
 
 _ONCE = text("INSERT INTO commands_done (id) VALUES (:id) ON CONFLICT (id) DO NOTHING RETURNING id")
-_PATIENCE = text("SELECT set_config('lock_timeout', :patience, true)")
 _FORGET_COMMANDS = text("DELETE FROM commands_done WHERE done_at < now() - interval '7 days'")
 # Whoever changes somebody keeps others off them, also while there is no row to lock.
-_ALONE = text("SELECT pg_advisory_xact_lock(hashtextextended(CAST(CAST(:user_id AS uuid) AS text), 0))")
-_ALL_ALONE = text("""
-    WITH moment AS MATERIALIZED (SELECT set_config('lock_timeout', :patience, true))
+_ALONE = text("""
+    WITH moment AS MATERIALIZED (
+        SELECT set_config('lock_timeout',
+                          coalesce(CAST(:patience AS text), current_setting('lock_timeout')), true))
     SELECT pg_advisory_xact_lock(hashtextextended(CAST(user_id AS text), 0))
     FROM moment, unnest(CAST(:user_ids AS uuid[])) AS asked (user_id)""")
 _IS_FORGOTTEN_SINCE = text("""
@@ -85,10 +85,7 @@ async def alone_with(
     held = {*user_ids}
     while True:
         async with database.begin() as connection:
-            if patience is not None:
-                await connection.execute(_PATIENCE, {"patience": patience})
-            for user_id in sorted(held):
-                await connection.execute(_ALONE, {"user_id": user_id})
+            await wait_for_all(connection, held, patience)
             asked = {"user_ids": [*user_ids], "endpoint": endpoint}
             rows = (await connection.execute(_KNOWN_AS, asked)).mappings().all()
             linked = {row["user_id"]: row["linked_to"] for row in rows}
@@ -98,12 +95,13 @@ async def alone_with(
         held = {*user_ids, *linked}
 
 
-async def wait_for_all(connection: AsyncConnection, user_ids: Sequence[UUID], patience: str) -> None:
+async def wait_for_all(connection: AsyncConnection, user_ids: Collection[UUID], patience: str | None) -> None:
     """Keep all other commands off people, by these ids alone, until the transaction ends.
 
-    The ids are sorted, as those that single commands hold are: none waits for another in a circle.
+    They are waited for in one order, so that no two commands wait for each other in a circle; where there is
+    `patience`, for none longer than that.
     """
-    await connection.execute(_ALL_ALONE, {"user_ids": [*user_ids], "patience": patience})
+    await connection.execute(_ALONE, {"user_ids": sorted(user_ids), "patience": patience})
 
 
 async def is_forgotten_since(connection: AsyncConnection, at: datetime | None, *user_ids: UUID) -> bool:

@@ -139,7 +139,7 @@ class Putting(Directory):
         each = [people[user_id] for user_id in sorted(people)]
         try:
             async with self._database.begin() as connection:
-                await wait_for_all(connection, sorted(people), CROWD_PATIENCE)
+                await wait_for_all(connection, people, CROWD_PATIENCE)
                 found = await connection.execute(_INTRODUCE, {
                     "user_ids": [command.user_id for command in each],
                     "keys": [key_of(command) for command in each],
