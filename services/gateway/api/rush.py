@@ -7,7 +7,6 @@ never altogether. A slow broker is no rush: handlers that step back would not ma
 
 import asyncio
 import time
-from types import TracebackType
 
 from shared import metrics
 
@@ -38,9 +37,7 @@ class Rush:
             self._is_looking = True
             asyncio.get_running_loop().call_later(LOOK_SECONDS, self._look)
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         """Count it no more."""
         self._storing -= 1
 
