@@ -1,10 +1,14 @@
 """The entry point of the command line."""
 
 import importlib
+import sys
+from typing import Any
 
 import typer
 from typer import _click as click  # Typer's own copy, which the methods of its groups are declared with
 from typer.core import TyperGroup
+
+from shared.imports import uncollected
 
 # Name → where it is. A command is imported when it is named: all of them together take a second to load.
 COMMANDS = {
@@ -27,6 +31,11 @@ COMMANDS = {
 }
 
 
+def _imported(command: str) -> Any:
+    module, _, name = COMMANDS[command].partition(":")
+    return getattr(importlib.import_module(f"carillon.{module}"), name)
+
+
 class Commands(TyperGroup):
     """The commands of `COMMANDS`, each imported when it is asked for."""
 
@@ -42,8 +51,7 @@ class Commands(TyperGroup):
         """Import and return a command, or None where there is none of that name."""
         if cmd_name not in COMMANDS:
             return None
-        module, _, name = COMMANDS[cmd_name].partition(":")
-        found = getattr(importlib.import_module(f"carillon.{module}"), name)
+        found = _imported(cmd_name)
         group = typer.Typer(add_completion=False)
         if isinstance(found, typer.Typer):
             group.add_typer(found, name=cmd_name)
@@ -67,7 +75,11 @@ def _commands() -> None:
 
 
 def main() -> None:
-    """Run the command line."""
+    """Run the command line, as a process of its own."""
+    named = "".join(sys.argv[1:2])
+    if named in COMMANDS:
+        with uncollected():
+            _imported(named)
     app()
 
 

@@ -1,8 +1,11 @@
 """Runs the service scheduler as a process of its own."""
 
-from services.scheduler.app import app
-from services.scheduler.settings import SchedulerSettings
-from shared import service
+from shared.imports import uncollected
+
+with uncollected():
+    from services.scheduler.app import app
+    from services.scheduler.settings import SchedulerSettings
+    from shared import service
 
 if __name__ == "__main__":
     service.run("scheduler", SchedulerSettings, app)

@@ -19,9 +19,11 @@ from devstack.servers import free_port
 
 PRELUDE = """
 import asyncio, contextlib, sys, time
-from shared import service as runner
-from shared.service import run
-from shared.settings import Settings
+from shared.imports import uncollected
+with uncollected():
+    from shared import service as runner
+    from shared.service import run
+    from shared.settings import Settings
 
 def say(what):
     print(what, flush=True)
