@@ -11,7 +11,7 @@ from typing import Self
 
 import aiohttp
 
-from devstack.servers import NotStarted, die_with_parent, held, port_for, stop_process
+from devstack.servers import NotStarted, held, port_for, spawn, stop_process
 
 START_SECONDS = 20.0
 MAX_PAYLOAD_BYTES = 1024 * 1024
@@ -98,14 +98,8 @@ class Nats:
             )
         )
         with (self._folder / "nats.log").open("ab") as log:
-            self._process = await asyncio.create_subprocess_exec(
-                _binary(),
-                "-c",
-                str(file),
-                stdout=log,
-                stderr=log,
-                pass_fds=(self._lock,),
-                preexec_fn=die_with_parent(signal.SIGTERM),
+            self._process = await spawn(
+                signal.SIGTERM, _binary(), "-c", str(file), stdout=log, stderr=log, pass_fds=(self._lock,)
             )
         await self._wait_until_ready(self._process)
 

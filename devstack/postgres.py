@@ -19,7 +19,7 @@ from typing import Self
 
 import asyncpg
 
-from devstack.servers import NotStarted, die_with_parent, held, port_for, stop_process
+from devstack.servers import NotStarted, held, port_for, spawn, stop_process
 
 MAJOR_VERSION = "18"
 START_SECONDS = 30.0
@@ -130,7 +130,8 @@ class Postgres:
         if os.geteuid() == 0:
             prefix = _as_nobody()
         with (self._folder / log).open("ab") as output:
-            return await asyncio.create_subprocess_exec(
+            return await spawn(
+                signal.SIGINT,
                 *prefix,
                 str(_binaries() / program),
                 *arguments,
@@ -140,7 +141,6 @@ class Postgres:
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                preexec_fn=die_with_parent(signal.SIGINT),
             )
 
     async def _wait_until_ready(self, process: asyncio.subprocess.Process) -> None:

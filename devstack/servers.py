@@ -5,12 +5,16 @@ import ctypes
 import fcntl
 import os
 import random
+import shutil
 import signal
 import socket
+import subprocess
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 _PR_SET_PDEATHSIG = 1
 _PORTS = Path("/proc/sys/net/ipv4/ip_local_port_range")
@@ -118,16 +122,44 @@ async def _take(lock: int, folder: Path) -> None:
     raise NotStarted(f"{folder} is in use by a server that runs; stop it, or take another folder")
 
 
-def die_with_parent(which: signal.Signals) -> Callable[[], None]:
-    """Return a hook for a new process: the kernel sends it the signal when its parent dies."""
+async def spawn(which: signal.Signals, *command: str, **options: Any) -> asyncio.subprocess.Process:
+    """Start a process to which the kernel sends a signal when its parent dies; options are asyncio's.
+
+    It gets a session of its own: a Ctrl-C is the parent's to handle.
+    """
+    bound = bound_to_parent(which)
+    if bound:
+        return await asyncio.create_subprocess_exec(*bound, *command, start_new_session=True, **options)
+    return await asyncio.create_subprocess_exec(*command, preexec_fn=_die_with_parent(which), **options)
+
+
+def bound_to_parent(which: signal.Signals) -> tuple[str, ...]:
+    """Return what, put before a command, binds it to this process; nothing where that cannot be had.
+
+    A hook in the new process does it too, but has all memory of this one copied first: dear in a large one.
+    """
+    setpriv = shutil.which("setpriv")
+    if setpriv is None or not _knows_signals(setpriv):
+        return ()
+    # A parent that died before the signal was asked for sends nothing any more.
+    unless_orphan = ("/bin/sh", "-c", 'test "$PPID" = "$0" && exec "$@"', str(os.getpid()))
+    return (setpriv, "--pdeathsig", which.name.removeprefix("SIG"), *unless_orphan)
+
+
+@cache
+def _knows_signals(setpriv: str) -> bool:
+    # Busybox has one that does not.
+    said = subprocess.run([setpriv, "--help"], capture_output=True, check=False)
+    return b"--pdeathsig" in said.stdout
+
+
+def _die_with_parent(which: signal.Signals) -> Callable[[], None]:
     libc = ctypes.CDLL(None)
     parent = os.getpid()
 
     def hook() -> None:
-        # Its own session: a Ctrl-C is the parent's to handle.
         os.setsid()
         libc.prctl(_PR_SET_PDEATHSIG, which)
-        # A parent that died before this line sends nothing any more.
         if os.getppid() != parent:
             os._exit(1)
 

@@ -177,3 +177,8 @@ async def service_process(
         if process.returncode is None:
             process.terminate()
         await process.wait()
+
+
+def lives(pid: int) -> bool:
+    """Say whether a process is there."""
+    return Path(f"/proc/{pid}").exists()

@@ -15,16 +15,12 @@ from nats.js.api import StreamConfig
 
 from devstack.nats import Nats
 from devstack.servers import NotStarted, free_port
+from tests.servers import lives
 
 
 def forbid_writing(folder: Path) -> None:
     """Let nobody but root write into a folder."""
     folder.chmod(0o500)
-
-
-def lives(pid: int) -> bool:
-    """Say whether a process is there."""
-    return Path(f"/proc/{pid}").exists()
 
 
 async def monitored(nats: Nats, path: str) -> dict[str, Any]:
