@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
@@ -54,6 +55,12 @@ FAST = Limits(bot_per_second=1000, private_chat_per_second=1000, group_per_minut
 QUICK = Policy(
     no_effect_seconds=(0.05, 0.05, 0.05), greylist_seconds=(0.1,), down_seconds=0.2, stopped_seconds=0.3
 )
+
+
+@cache
+def shipped_templates() -> Templates:
+    """Return the templates that are shipped, compiled once: nothing changes them."""
+    return Templates.load(TEMPLATES, {"dashboard_url": "http://127.0.0.1:1"})
 
 
 def now() -> datetime:
@@ -137,7 +144,7 @@ class House:
             "recipients": self.recipients,
             "announcer": announcer,
             "senders": self.senders,
-            "templates": Templates.load(TEMPLATES, {"dashboard_url": "http://127.0.0.1:1"}),
+            "templates": shipped_templates(),
             "limits": limits or FAST,
             "policy": QUICK,
             "publish": self.publish,
