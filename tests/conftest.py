@@ -14,7 +14,7 @@ import pytest
 from hypothesis import settings
 
 from shared.bus.provisioning import Provisioner
-from tests.databases import Databases
+from tests.databases import Databases, remember_types
 from tests.memory import use_memory
 from tests.servers import CONTAINERS, AnyNats, AnyPostgres, open_nats, open_postgres
 
@@ -29,6 +29,8 @@ settings.load_profile("patient")
 
 # Here, before pytest makes the first one.
 use_memory(os.environ)
+
+remember_types()
 
 # No test trusts the authorities of this machine, and reading them costs every process a tenth of a second.
 os.environ.setdefault("SSL_CERT_FILE", os.devnull)
@@ -142,7 +144,9 @@ def databases(postgres_server: AnyPostgres) -> Iterator[Background[Databases]]:
 
     @asynccontextmanager
     async def opened() -> AsyncIterator[Databases]:
-        yield Databases(postgres_server.url)
+        made = Databases(postgres_server.url)
+        yield made
+        await made.close()
 
     background = Background(opened)
     yield background

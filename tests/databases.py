@@ -7,6 +7,9 @@ a new one: nobody is connected, and what its catalogs say of its tables is what 
 import asyncio
 import itertools
 from collections import defaultdict
+from collections.abc import Collection
+from types import SimpleNamespace
+from typing import Any
 
 import asyncpg
 
@@ -14,6 +17,9 @@ from shared.migrations import migrate
 
 LEAVE_SECONDS = 0.5
 """How long sessions that were closed may take to be gone."""
+
+FIRST_OID = 16384
+"""Objects from here on are not PostgreSQL's own."""
 
 _OTHERS = """
     SELECT (SELECT count(*) FROM pg_stat_activity
@@ -25,7 +31,7 @@ _FILLED = """
     SELECT oid::regclass::text FROM pg_class
     WHERE relkind IN ('r', 'm') AND oid >= 16384 AND relname <> 'alembic_version' AND
         pg_relation_size(oid) > 0"""
-# Objects from 16384 on are not PostgreSQL's own. A table that is emptied gets another file: that is left out.
+# A table that is emptied gets another file: that is left out.
 _SHAPE = """
     SELECT concat_ws(E'\\n',
         (SELECT string_agg(version_num, ',') FROM alembic_version),
@@ -52,6 +58,29 @@ _SHAPE = """
         (SELECT count(*) FROM pg_largeobject_metadata))"""
 
 
+def remember_types() -> None:
+    """Let asyncpg ask once in a process what PostgreSQL's own array types are, and not on every connection.
+
+    Tests open connections by the thousand, and for most of them the answer costs more than what they are for.
+    """
+    plain = asyncpg.Connection._introspect_types
+    known: dict[frozenset[int], Any] = {}
+
+    async def introspect(
+        connection: "asyncpg.Connection[Any]", oids: Collection[int], timeout: float | None
+    ) -> tuple[Any, Any]:
+        wanted = frozenset(oids)
+        if wanted in known:
+            # A statement with a name: none that is nameless was overwritten by asking.
+            return known[wanted], SimpleNamespace(name="remembered")
+        types, statement = await plain(connection, oids, timeout)
+        if max(wanted) < FIRST_OID:
+            known[wanted] = types
+        return types, statement
+
+    asyncpg.Connection._introspect_types = introspect
+
+
 class Databases:
     """The databases of one server; all its methods run on one loop."""
 
@@ -62,6 +91,7 @@ class Databases:
         self._numbers = itertools.count()
         self._shapes: dict[str, str] = {}
         self._idle: dict[str, list[str]] = defaultdict(list)
+        self._connections: dict[str, asyncpg.Connection[asyncpg.Record]] = {}
 
     async def take(self, service: str) -> str:
         """Return the URL of a database of a service, migrated and otherwise empty."""
@@ -93,15 +123,24 @@ class Databases:
     async def give_back(self, service: str, url: str) -> None:
         """Take a database back, to be used again unless it can be told from a new one."""
         try:
-            connection = await asyncpg.connect(url, timeout=5, command_timeout=5)
-        except (asyncpg.PostgresError, OSError):
-            return
-        try:
+            connection = await self._connected(url)
             if await _left_alone(connection) and await _emptied(connection) == self._shapes[service]:
                 self._idle[service].append(url)
-        except (asyncpg.PostgresError, OSError, TimeoutError):
-            return
-        finally:
+                return
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
+            pass
+        if url in self._connections:
+            self._connections.pop(url).terminate()
+
+    async def _connected(self, url: str) -> "asyncpg.Connection[asyncpg.Record]":
+        # Kept from one test to the next: making a connection costs more than all that is asked over it.
+        if url not in self._connections or self._connections[url].is_closed():
+            self._connections[url] = await asyncpg.connect(url, timeout=5, command_timeout=5)
+        return self._connections[url]
+
+    async def close(self) -> None:
+        """Leave the server alone."""
+        for connection in self._connections.values():
             await connection.close()
 
 

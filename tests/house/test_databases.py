@@ -1,5 +1,7 @@
 """Databases that tests use one after another cannot be told from new ones."""
 
+from collections.abc import AsyncIterator
+
 import asyncpg
 import pytest
 
@@ -8,9 +10,11 @@ from tests.servers import AnyPostgres
 
 
 @pytest.fixture
-def databases(postgres_server: AnyPostgres) -> Databases:
+async def databases(postgres_server: AnyPostgres) -> AsyncIterator[Databases]:
     """Databases beside those that tests are given."""
-    return Databases(postgres_server.url, prefix="beside_")
+    made = Databases(postgres_server.url, prefix="beside_")
+    yield made
+    await made.close()
 
 
 async def run(url: str, *statements: str) -> None:
