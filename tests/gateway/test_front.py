@@ -81,7 +81,8 @@ class Street:
         # Read while it is sent: what is refused half-way is answered, and the connection broken.
         reading = asyncio.create_task(collect(reader, found))
         for part in parts:
-            writer.write(part)
+            if not writer.is_closing():
+                writer.write(part)
             await asyncio.sleep(0.001 if len(parts) > 1 else 0)
         await reading
         writer.close()
