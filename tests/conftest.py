@@ -16,7 +16,7 @@ from hypothesis import settings
 from shared.bus.provisioning import Provisioner
 from tests.databases import Databases, remember_types
 from tests.memory import use_memory
-from tests.servers import CONTAINERS, AnyNats, AnyPostgres, open_nats, open_postgres
+from tests.servers import CONTAINERS, NO_AUTHORITIES, AnyNats, AnyPostgres, open_nats, open_postgres
 
 FreshDatabase = Callable[[str], Awaitable[str]]
 T = TypeVar("T")
@@ -32,9 +32,9 @@ use_memory(os.environ)
 
 remember_types()
 
-# No test trusts the authorities of this machine, and reading them costs every process a tenth of a second.
-os.environ.setdefault("SSL_CERT_FILE", os.devnull)
-os.environ.setdefault("SSL_CERT_DIR", os.devnull)
+# What tests trust they have made themselves.
+for name, nothing in NO_AUTHORITIES.items():
+    os.environ.setdefault(name, nothing)
 
 
 @pytest.hookimpl(wrapper=True)

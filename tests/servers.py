@@ -25,6 +25,8 @@ NATS_IMAGE = os.environ.get("NATS_IMAGE", "nats:2.15-alpine")
 POSTGRES_IMAGE = os.environ.get("POSTGRES_IMAGE", "postgres:18")
 CONFIGURATION = Path(__file__).parents[1] / "deploy" / "nats.conf"
 START_SECONDS = 60.0
+NO_AUTHORITIES = {"SSL_CERT_FILE": os.devnull, "SSL_CERT_DIR": os.devnull}
+"""What keeps a process from reading whom this machine trusts, which costs each a tenth of a second."""
 
 
 class Container:
